@@ -1,0 +1,1 @@
+//! The operator's side of Sealift: builds, compares, signs, submits.

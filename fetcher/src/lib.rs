@@ -1,0 +1,1 @@
+//! The user's side of Sealift: the rustc wrapper and `cargo sealift`.

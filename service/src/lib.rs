@@ -1,0 +1,1 @@
+//! The public store of Sealift: admits what operators submit and serves it.

@@ -1,0 +1,1 @@
+//! End-to-end tests, the worlds they run in, and the benchmark harness.

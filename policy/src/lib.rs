@@ -4,5 +4,11 @@
 //! what it produced ([`manifest`]), what is logged ([`leaf`], [`log`]) and who is believed ([`trust`]).
 //! Must not know: files, sockets, clocks, the environment, randomness.
 
+pub mod canonical;
 pub mod digest;
+pub mod layout;
+pub mod leaf;
+pub mod local;
+pub mod manifest;
 pub mod name;
+pub mod wire;

@@ -119,7 +119,15 @@ mod tests {
         for text in ["", "--all", "a/b", "a b", "dep:x", "a\n"] {
             assert!(text.parse::<FeatureName>().is_err(), "{text:?}");
         }
-        for text in ["", "Alpha", "-a", "a-", "a/b", "..", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        for text in [
+            "",
+            "Alpha",
+            "-a",
+            "a-",
+            "a/b",
+            "..",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ] {
             assert!(text.parse::<OperatorName>().is_err(), "{text:?}");
         }
         for text in ["1", "^1.0", "1.0", "1.0.0/../.."] {

@@ -10,6 +10,7 @@ pub mod layout;
 pub mod leaf;
 pub mod local;
 pub mod lockfile;
+pub mod log;
 pub mod manifest;
 pub mod name;
 pub mod package_id;

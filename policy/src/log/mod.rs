@@ -1,0 +1,22 @@
+//! An operator's transparency log in the formats of C2SP: notes, checkpoints, tiles, proofs, cosignatures.
+//!
+//! Owns the texts and the Merkle arithmetic (on top of `signed_note` and `tlog_tiles`).
+//! Must not know what a leaf means, where files lie, what time it is, or who is trusted.
+
+pub mod checkpoint;
+pub mod cosignature;
+pub mod key;
+pub mod merkle;
+pub mod note;
+pub mod number;
+pub mod proof;
+pub mod tile;
+pub mod tree;
+
+pub use checkpoint::{Checkpoint, SignedCheckpoint, VerifiedCheckpoint};
+pub use key::{LogSigner, LogVerifier, Origin};
+pub use merkle::{ConsistencyProof, InclusionProof};
+pub use number::{LeafIndex, TreeHash, TreeSize};
+pub use proof::{TlogProof, VerifiedInclusion};
+pub use tile::{EntryBundle, TilePath};
+pub use tree::Tree;

@@ -15,5 +15,6 @@ pub mod manifest;
 pub mod name;
 pub mod package_id;
 pub mod plan;
+pub mod request;
 pub mod unit_graph;
 pub mod wire;

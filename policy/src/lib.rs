@@ -6,6 +6,8 @@
 
 pub mod canonical;
 pub mod digest;
+pub mod invocation;
+pub mod key;
 pub mod layout;
 pub mod leaf;
 pub mod local;
@@ -15,6 +17,8 @@ pub mod manifest;
 pub mod name;
 pub mod package_id;
 pub mod plan;
+pub mod remap;
 pub mod request;
+pub mod trust;
 pub mod unit_graph;
 pub mod wire;

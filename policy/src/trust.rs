@@ -1,0 +1,547 @@
+//! Who is believed: the trust policy, the quorum, and [`Verified`], which only this module makes.
+//!
+//! Owns the decision whether a manifest may be installed for a unit. The quorum counts distinct configured operators,
+//! by the class of the unit; nothing counts because of where it came from.
+//! Must not know where policies and proofs are stored, or what time it is: the caller says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Digest, UnitKey};
+use crate::key::{Class, KeyDocument};
+use crate::leaf::Leaf;
+use crate::local::OperatorProof;
+use crate::log::cosignature::WitnessVerifier;
+use crate::log::proof::ProofError;
+use crate::log::{LogVerifier, TlogProof, VerifiedCheckpoint, VerifiedInclusion};
+use crate::manifest::{MalformedManifest, Manifest};
+use crate::name::{CrateName, CrateVersion, OperatorName, Toolchain};
+
+/// Checkpoints and cosignatures may be this many seconds ahead of the local clock.
+const CLOCK_TOLERANCE: u64 = 3600;
+
+/// The trust policy: a JSON document, version 1. Reading it checks everything that can be checked without a clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "PolicyDocument", into = "PolicyDocument")]
+pub struct TrustPolicy {
+    document: PolicyDocument,
+    logs: BTreeMap<(OperatorName, u32), LogVerifier>,
+    witnesses: Vec<WitnessVerifier>,
+}
+
+/// The policy as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyDocument {
+    /// Always 1.
+    pub version: u32,
+    /// Whose logs count.
+    pub operators: Vec<Operator>,
+    /// How many of them must have built the same bits.
+    pub quorum: Quorum,
+    /// Keys of witnesses (C2SP vkeys of type 0x04).
+    #[serde(default)]
+    pub witnesses: Vec<String>,
+    /// How many of the witnesses must have cosigned a checkpoint.
+    #[serde(default)]
+    pub witness_quorum: usize,
+    /// Age beyond which a checkpoint is not used, in seconds.
+    pub max_checkpoint_age_seconds: u64,
+    /// What is not believed any more.
+    #[serde(default)]
+    pub revoked: Revocations,
+}
+
+/// One operator and its logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// The operator.
+    pub name: OperatorName,
+    /// Its logs, one for each epoch.
+    pub logs: Vec<OperatorLog>,
+}
+
+/// One log of an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorLog {
+    /// Counts the operator's keys, from 1.
+    pub epoch: u32,
+    /// The log's public key, as a C2SP signed-note verifier key.
+    pub vkey: LogVerifier,
+}
+
+/// How many distinct operators must vouch, by class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quorum {
+    /// For proc macros and build scripts, at least 2 by default.
+    pub host_code: usize,
+    /// For libraries.
+    pub library: usize,
+}
+
+/// What is not believed any more, although it was signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Revocations {
+    /// Leaves, by the SHA-256 of their manifest.
+    pub leaves: Vec<Digest>,
+    /// Units.
+    pub unit_keys: Vec<UnitKey>,
+    /// Crate versions.
+    pub crates: Vec<RevokedCrate>,
+    /// Parts of an operator's log.
+    pub ranges: Vec<RevokedRange>,
+    /// Toolchains.
+    pub toolchains: Vec<Toolchain>,
+}
+
+/// One crate version that is revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokedCrate {
+    /// Its name.
+    pub name: CrateName,
+    /// Its version.
+    pub version: CrateVersion,
+}
+
+/// A part of an operator's log that is revoked: `start <= index < end`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokedRange {
+    /// Whose log.
+    pub operator: OperatorName,
+    /// Which of the operator's logs.
+    pub epoch: u32,
+    /// First index.
+    pub start: u64,
+    /// First index after it.
+    pub end: u64,
+}
+
+/// Why a policy document is not a policy.
+#[derive(Debug, thiserror::Error)]
+pub enum MalformedPolicy {
+    /// A version that this program does not know.
+    #[error("trust policy version {0} is not known")]
+    Version(u32),
+    /// An operator, an epoch or a key that is there twice: quorums count distinct operators.
+    #[error("trust policy names {0} twice")]
+    Twice(String),
+    /// A quorum of nobody.
+    #[error("a quorum of 0 trusts everybody")]
+    NoQuorum,
+    /// More witnesses asked for than there are.
+    #[error("the witness quorum is larger than the number of witnesses")]
+    WitnessQuorum,
+    /// A witness key that does not parse.
+    #[error("malformed witness key `{0}`")]
+    Witness(String),
+}
+
+/// A unit about which something is claimed.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Its key.
+    pub unit_key: UnitKey,
+    /// The document behind the key.
+    pub document: &'a KeyDocument,
+    /// Its class, from the call.
+    pub class: Class,
+}
+
+/// One manifest that operators state for a unit.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    /// Its bytes.
+    pub manifest: &'a [u8],
+    /// Where the operators' logs contain its leaf.
+    pub inclusions: Vec<(OperatorName, u32, VerifiedInclusion)>,
+}
+
+/// How old a checkpoint may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// As the policy says, at this time (seconds since 1970). For what comes from the network.
+    At(u64),
+    /// Not asked. For what was fresh when it entered the local store.
+    Any,
+}
+
+/// Something that a quorum vouches for. Only [`TrustPolicy::verify`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified<T> {
+    value: T,
+    operators: BTreeSet<OperatorName>,
+}
+
+/// Why something is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// The manifest is not one.
+    #[error("the manifest is malformed")]
+    MalformedManifest(#[source] MalformedManifest),
+    /// The manifest speaks of another unit.
+    #[error("the manifest speaks of unit {0}")]
+    OtherUnit(UnitKey),
+    /// The manifest's outputs are not those of a unit of this kind.
+    #[error("the outputs are not those of crate `{0}`")]
+    OtherCrate(String),
+    /// A proof is not one.
+    #[error("the proof of operator `{operator}` is malformed")]
+    MalformedProof {
+        /// Whose.
+        operator: OperatorName,
+        /// Why.
+        #[source]
+        source: ProofError,
+    },
+    /// A proof of a configured operator that does not hold: wrong signature, or not in the log.
+    #[error("the proof of operator `{operator}` does not hold")]
+    NotLogged {
+        /// Whose.
+        operator: OperatorName,
+        /// Why.
+        #[source]
+        source: ProofError,
+    },
+    /// The checkpoint is older than the policy allows.
+    #[error("the checkpoint of operator `{operator}` is {age} seconds old")]
+    Stale {
+        /// Whose.
+        operator: OperatorName,
+        /// Age in seconds.
+        age: u64,
+    },
+    /// The checkpoint is from the future.
+    #[error("the checkpoint of operator `{operator}` is {ahead} seconds ahead of the local clock")]
+    FromTheFuture {
+        /// Whose.
+        operator: OperatorName,
+        /// Seconds.
+        ahead: u64,
+    },
+    /// Not enough witnesses cosigned the checkpoint.
+    #[error("{found} of {needed} witnesses cosigned the checkpoint of operator `{operator}`")]
+    NotWitnessed {
+        /// Whose.
+        operator: OperatorName,
+        /// Distinct witnesses with a valid cosignature.
+        found: usize,
+        /// What the policy asks for.
+        needed: usize,
+    },
+    /// Fewer distinct configured operators vouch than the class asks for.
+    #[error("{found} of {needed} operators vouch for it")]
+    NoQuorum {
+        /// Distinct configured operators.
+        found: usize,
+        /// What the policy asks for.
+        needed: usize,
+    },
+    /// Operators state different manifests for the unit.
+    #[error("operators disagree about the unit: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Disagreement(Vec<OperatorName>),
+    /// Revoked by the policy.
+    #[error("revoked: {0}")]
+    Revoked(String),
+}
+
+impl Rejection {
+    /// Whether an honest service, network and clock could have led to this. What is left looks like an attack.
+    pub fn is_innocent(&self) -> bool {
+        match self {
+            Self::Stale { .. }
+            | Self::FromTheFuture { .. }
+            | Self::NotWitnessed { .. }
+            | Self::NoQuorum { .. }
+            | Self::Revoked(_) => true,
+            Self::MalformedManifest(_)
+            | Self::OtherUnit(_)
+            | Self::OtherCrate(_)
+            | Self::MalformedProof { .. }
+            | Self::NotLogged { .. }
+            | Self::Disagreement(_) => false,
+        }
+    }
+}
+
+impl<T> Verified<T> {
+    /// What was verified.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// Who vouches for it.
+    pub fn operators(&self) -> &BTreeSet<OperatorName> {
+        &self.operators
+    }
+}
+
+impl TrustPolicy {
+    /// The policy as it is written.
+    pub fn document(&self) -> &PolicyDocument {
+        &self.document
+    }
+
+    /// The key of an operator's log.
+    pub fn log(&self, operator: &OperatorName, epoch: u32) -> Option<&LogVerifier> {
+        self.logs.get(&(operator.clone(), epoch))
+    }
+
+    /// All configured logs.
+    pub fn logs(&self) -> impl Iterator<Item = (&OperatorName, u32, &LogVerifier)> {
+        self.logs.iter().map(|((operator, epoch), log)| (operator, *epoch, log))
+    }
+
+    /// How many operators must vouch for a unit of this class.
+    pub fn quorum(&self, class: Class) -> usize {
+        match class {
+            Class::HostCode => self.document.quorum.host_code,
+            Class::Library => self.document.quorum.library,
+        }
+    }
+
+    /// Decides whether these manifest bytes may be installed for this unit.
+    ///
+    /// Proofs of operators that are not configured do not count. One proof of a configured operator that does not hold
+    /// refuses the whole unit.
+    pub fn verify(
+        &self,
+        subject: &Subject<'_>,
+        manifest: &[u8],
+        proofs: &[OperatorProof],
+        freshness: Freshness,
+    ) -> Result<Verified<Manifest>, Rejection> {
+        let leaf = Leaf::new(subject.unit_key, Digest::of(manifest)).to_canonical();
+        let mut inclusions = vec![];
+        for proof in proofs {
+            let Some(log) = self.log(&proof.operator, proof.epoch) else { continue };
+            let operator = proof.operator.clone();
+            let parsed = TlogProof::parse(proof.proof.as_bytes())
+                .map_err(|source| Rejection::MalformedProof { operator: operator.clone(), source })?;
+            let inclusion = parsed
+                .verify(leaf.as_bytes(), log)
+                .map_err(|source| Rejection::NotLogged { operator: operator.clone(), source })?;
+            inclusions.push((operator, proof.epoch, inclusion));
+        }
+        self.decide(subject, manifest, &inclusions, freshness)
+    }
+
+    /// As [`Self::verify`], for inclusions whose proofs were checked already (against a checkpoint that many units
+    /// share). That they speak of this very leaf is checked again.
+    pub fn decide(
+        &self,
+        subject: &Subject<'_>,
+        manifest_bytes: &[u8],
+        inclusions: &[(OperatorName, u32, VerifiedInclusion)],
+        freshness: Freshness,
+    ) -> Result<Verified<Manifest>, Rejection> {
+        let manifest = Manifest::from_canonical(manifest_bytes).map_err(Rejection::MalformedManifest)?;
+        if manifest.unit_key != subject.unit_key {
+            return Err(Rejection::OtherUnit(manifest.unit_key));
+        }
+        self.check_outputs(subject, &manifest)?;
+        let digest = Digest::of(manifest_bytes);
+        self.check_revocations(subject, digest)?;
+        let leaf = crate::log::TreeHash::of_leaf(Leaf::new(subject.unit_key, digest).to_canonical().as_bytes());
+        let mut operators = BTreeSet::new();
+        let mut unusable = None;
+        for (operator, epoch, inclusion) in inclusions {
+            let Some(log) = self.log(operator, *epoch) else { continue };
+            if inclusion.leaf() != leaf || inclusion.checkpoint().origin() != log.origin() {
+                continue;
+            }
+            let verdict = self
+                .check_checkpoint(operator, inclusion.checkpoint(), freshness)
+                .and_then(|()| self.check_range(operator, *epoch, inclusion));
+            match verdict {
+                Ok(()) => drop(operators.insert(operator.clone())),
+                Err(rejection) => unusable = Some(rejection),
+            }
+        }
+        let needed = self.quorum(subject.class);
+        if operators.len() >= needed {
+            return Ok(Verified { value: manifest, operators });
+        }
+        Err(unusable.unwrap_or(Rejection::NoQuorum { found: operators.len(), needed }))
+    }
+
+    /// Decides among everything that is claimed about a unit: one claim for each manifest that operators state.
+    ///
+    /// Where configured operators state different manifests, none counts, whatever the quorum.
+    pub fn agreed(
+        &self,
+        subject: &Subject<'_>,
+        claims: &[Claim<'_>],
+        freshness: Freshness,
+    ) -> Result<Verified<Manifest>, Rejection> {
+        let mut stated: BTreeMap<Digest, &Claim<'_>> = BTreeMap::new();
+        let mut operators = vec![];
+        for claim in claims {
+            let digest = Digest::of(claim.manifest);
+            let leaf = crate::log::TreeHash::of_leaf(Leaf::new(subject.unit_key, digest).to_canonical().as_bytes());
+            let counts = |(operator, epoch, inclusion): &&(OperatorName, u32, VerifiedInclusion)| {
+                inclusion.leaf() == leaf
+                    && self.log(operator, *epoch).is_some_and(|log| log.origin() == inclusion.checkpoint().origin())
+            };
+            let vouching: Vec<_> = claim.inclusions.iter().filter(counts).map(|(name, ..)| name.clone()).collect();
+            if !vouching.is_empty() {
+                stated.insert(digest, claim);
+                operators.extend(vouching);
+            }
+        }
+        match &stated.into_values().collect::<Vec<_>>()[..] {
+            [] => Err(Rejection::NoQuorum { found: 0, needed: self.quorum(subject.class) }),
+            [claim] => self.decide(subject, claim.manifest, &claim.inclusions, freshness),
+            _ => Err(Rejection::Disagreement(operators)),
+        }
+    }
+
+    /// Whether a log's head may be used at this time: fresh, and cosigned by enough witnesses.
+    pub fn check_checkpoint(
+        &self,
+        operator: &OperatorName,
+        checkpoint: &VerifiedCheckpoint,
+        freshness: Freshness,
+    ) -> Result<(), Rejection> {
+        if let Freshness::At(now) = freshness {
+            let age = now.saturating_sub(checkpoint.time());
+            if age > self.document.max_checkpoint_age_seconds {
+                return Err(Rejection::Stale { operator: operator.clone(), age });
+            }
+            let ahead = checkpoint.time().saturating_sub(now);
+            if ahead > CLOCK_TOLERANCE {
+                return Err(Rejection::FromTheFuture { operator: operator.clone(), ahead });
+            }
+        }
+        let found = self.witnesses.iter().filter(|witness| is_cosigned(witness, checkpoint, freshness)).count();
+        if found < self.document.witness_quorum {
+            return Err(Rejection::NotWitnessed {
+                operator: operator.clone(),
+                found,
+                needed: self.document.witness_quorum,
+            });
+        }
+        Ok(())
+    }
+
+    /// The outputs must be of the crate and the kind that the key speaks of.
+    fn check_outputs(&self, subject: &Subject<'_>, manifest: &Manifest) -> Result<(), Rejection> {
+        let document = subject.document;
+        let named = manifest.crate_name() == Some(document.crate_name.as_str());
+        let roles: Vec<_> = manifest.outputs.iter().map(|output| output.role).collect();
+        if named && document.expected_roles() == Some(&roles[..]) {
+            Ok(())
+        } else {
+            Err(Rejection::OtherCrate(document.crate_name.clone()))
+        }
+    }
+
+    fn check_revocations(&self, subject: &Subject<'_>, manifest: Digest) -> Result<(), Rejection> {
+        let revoked = &self.document.revoked;
+        let package = &subject.document.package;
+        if revoked.leaves.contains(&manifest) {
+            return Err(Rejection::Revoked(format!("manifest {manifest}")));
+        }
+        if revoked.unit_keys.contains(&subject.unit_key) {
+            return Err(Rejection::Revoked(format!("unit {}", subject.unit_key)));
+        }
+        if revoked.crates.iter().any(|one| one.name == package.name && one.version == package.version) {
+            return Err(Rejection::Revoked(format!("crate `{}` {}", package.name, package.version)));
+        }
+        match subject.document.compiler.toolchain() {
+            Some(toolchain) if revoked.toolchains.contains(&toolchain) => {
+                Err(Rejection::Revoked(format!("toolchain {toolchain}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_range(
+        &self,
+        operator: &OperatorName,
+        epoch: u32,
+        inclusion: &VerifiedInclusion,
+    ) -> Result<(), Rejection> {
+        let index = u64::from(inclusion.index());
+        let hit = |range: &&RevokedRange| {
+            range.operator == *operator && range.epoch == epoch && (range.start..range.end).contains(&index)
+        };
+        match self.document.revoked.ranges.iter().find(hit) {
+            Some(range) => Err(Rejection::Revoked(format!(
+                "entries {} to {} of operator `{operator}`",
+                range.start, range.end
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_cosigned(witness: &WitnessVerifier, checkpoint: &VerifiedCheckpoint, freshness: Freshness) -> bool {
+    match (witness.cosigned(checkpoint), freshness) {
+        (Ok(_), Freshness::Any) => true,
+        (Ok(cosignature), Freshness::At(now)) => cosignature.time() <= now.saturating_add(CLOCK_TOLERANCE),
+        (Err(_), _) => false,
+    }
+}
+
+impl TryFrom<PolicyDocument> for TrustPolicy {
+    type Error = MalformedPolicy;
+
+    fn try_from(document: PolicyDocument) -> Result<Self, Self::Error> {
+        if document.version != 1 {
+            return Err(MalformedPolicy::Version(document.version));
+        }
+        if document.quorum.host_code == 0 || document.quorum.library == 0 {
+            return Err(MalformedPolicy::NoQuorum);
+        }
+        let mut logs = BTreeMap::new();
+        let mut names = BTreeSet::new();
+        let mut keys = BTreeSet::new();
+        for operator in &document.operators {
+            if !names.insert(&operator.name) {
+                return Err(MalformedPolicy::Twice(format!("operator `{}`", operator.name)));
+            }
+            for log in &operator.logs {
+                // One key under two operators would let one count as two.
+                if !keys.insert(public_key(&log.vkey)) || !keys.insert(log.vkey.origin().as_str().to_owned()) {
+                    return Err(MalformedPolicy::Twice(format!("the key or origin of `{}`", log.vkey.origin().as_str())));
+                }
+                if logs.insert((operator.name.clone(), log.epoch), log.vkey.clone()).is_some() {
+                    return Err(MalformedPolicy::Twice(format!("epoch {} of `{}`", log.epoch, operator.name)));
+                }
+            }
+        }
+        let mut witnesses = vec![];
+        for text in &document.witnesses {
+            let witness: WitnessVerifier = text.parse().map_err(|_| MalformedPolicy::Witness(text.clone()))?;
+            let public = text.rsplit('+').next().unwrap_or_default().to_owned();
+            if !keys.insert(public) || !keys.insert(witness.name().as_str().to_owned()) {
+                return Err(MalformedPolicy::Twice(format!("witness `{}`", witness.name().as_str())));
+            }
+            witnesses.push(witness);
+        }
+        if document.witness_quorum > witnesses.len() {
+            return Err(MalformedPolicy::WitnessQuorum);
+        }
+        Ok(Self { document, logs, witnesses })
+    }
+}
+
+fn public_key(log: &LogVerifier) -> String {
+    log.to_string().rsplit('+').next().unwrap_or_default().to_owned()
+}
+
+impl From<TrustPolicy> for PolicyDocument {
+    fn from(policy: TrustPolicy) -> Self {
+        policy.document
+    }
+}
+
+#[cfg(test)]
+mod tests;

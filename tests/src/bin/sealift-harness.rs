@@ -1,0 +1,141 @@
+//! The program behind `./x demo`, `./x world`, `./x bench` and the gate's check of the deployment files.
+//!
+//! Owns the command line only.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+use sealift_tests::programs::Programs;
+use sealift_tests::workload::{Profile, Workload};
+use sealift_tests::{bench, demo, infra, world};
+
+/// Worlds to try Sealift out in.
+#[derive(Parser)]
+#[command(name = "./x")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the main job on loopback and shows what is promised
+    Demo,
+    /// Starts a service and operators on loopback, or lets the operators of a running world build and publish
+    #[command(args_conflicts_with_subcommands = true)]
+    World {
+        /// Where everything is kept
+        dir: PathBuf,
+        /// How many operators there are
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+        operators: u8,
+        #[command(subcommand)]
+        command: Option<WorldCommand>,
+    },
+    /// Measures plain cargo, Sealift and the limit
+    Bench {
+        /// Package name of the program to build
+        #[arg(default_value = "ripgrep")]
+        workload: String,
+        /// What cargo is asked for
+        #[arg(long, value_enum, default_value = "dev")]
+        profile: ProfileArg,
+        /// How often each build is made
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
+    /// Checks the deployment files
+    CheckInfra {
+        /// The folder with the deployment files
+        dir: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum WorldCommand {
+    /// Lets every operator of the running world build and publish
+    Build {
+        /// What `sealift-builder build` understands: a SOURCE and `--profile`s
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        source: Vec<OsString>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProfileArg {
+    Check,
+    Dev,
+    Release,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let programs = Programs::beside_this_one()?;
+    match command {
+        Command::Demo => demo::run(&programs),
+        Command::World {
+            dir,
+            command: Some(WorldCommand::Build { source }),
+            ..
+        } => world::publish_in(&dir, &programs, source),
+        Command::World {
+            dir,
+            operators,
+            command: None,
+        } => run_world(&dir, &programs, operators.into()),
+        Command::Bench {
+            workload,
+            profile,
+            runs,
+        } => {
+            let profile = match profile {
+                ProfileArg::Check => Profile::Check,
+                ProfileArg::Dev => Profile::Dev,
+                ProfileArg::Release => Profile::Release,
+            };
+            bench::run_plan(
+                &bench::Plan {
+                    workload: Workload::named(&workload)?,
+                    profile,
+                    runs: runs.max(1),
+                },
+                &programs,
+            )
+        }
+        Command::CheckInfra { dir } => infra::check(&dir, &programs),
+    }
+}
+
+fn run_world(dir: &std::path::Path, programs: &Programs, operators: usize) -> Result<()> {
+    let (send, interrupted) = std::sync::mpsc::channel();
+    ctrlc::set_handler(move || {
+        let _ = send.send(());
+    })
+    .context("failed to listen for signals")?;
+    let world = world::World::start(dir, programs, operators)?;
+    world.write_env()?;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "service {}\nenv {}\nready",
+        world.access().url,
+        world.folder().join("env").display()
+    )?;
+    out.flush()?;
+    interrupted.recv().context("failed to wait for a signal")?;
+    drop(world);
+    Ok(())
+}

@@ -1,5 +1,19 @@
 //! End to end: real crates, real programs, real sockets. One binary, so that the worlds are shared.
 //!
-//! Must not look inside a part: see the crate's documentation.
+//! Must not look inside a part: see the documentation of the crate.
 
-fn main() {}
+mod alone;
+mod crash;
+mod fixture;
+mod flags;
+mod miss;
+mod outage;
+mod projects;
+mod quorum;
+mod reproduce;
+mod reuse;
+mod rollback;
+#[cfg(feature = "soak")]
+mod soak;
+mod tampered;
+mod words;

@@ -98,6 +98,24 @@ fn watchdog(process: u32) -> Result<(Child, ChildStdin)> {
     Ok((shell, pipe))
 }
 
+/// Removes a folder when this process goes away, however it does. For what lives in a static and is never dropped.
+///
+/// # Errors
+/// If no shell can be started.
+pub fn remove_at_the_end(folder: &Path) -> Result<()> {
+    let mut shell = Command::new("sh")
+        .args(["-c", "cat >/dev/null; rm -rf -- \"$1\"", "sh"])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("failed to start `sh`")?;
+    // Never closed by us; the system closes it for us.
+    std::mem::forget(shell.stdin.take());
+    Ok(())
+}
+
 /// What a finished program did.
 #[derive(Debug)]
 pub struct Finished {

@@ -9,9 +9,6 @@ use std::process::Command;
 /// Where worlds are made when nobody says where; the system's folder for large temporary files otherwise.
 pub const TMPDIR: &str = "TMPDIR";
 
-/// Set by `./x soak`: the end-to-end tests also build the larger projects.
-pub const SEALIFT_SOAK: &str = "SEALIFT_SOAK";
-
 /// Prefixes of the variables that would make a build depend on who started the harness.
 const BUILD_PREFIXES: [&str; 8] = [
     "CARGO",
@@ -49,11 +46,6 @@ pub fn temporary_folder() -> PathBuf {
         .map(PathBuf::from)
         .or_else(large)
         .unwrap_or_else(std::env::temp_dir)
-}
-
-/// Whether the larger projects are built, too.
-pub fn is_soak() -> bool {
-    read(SEALIFT_SOAK).is_some()
 }
 
 /// A command whose result does not depend on what the caller has set for cargo, rustc or Sealift.

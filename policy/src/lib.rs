@@ -4,6 +4,7 @@
 //! what it produced ([`manifest`]), what is logged ([`leaf`], [`log`]) and who is believed ([`trust`]).
 //! Must not know: files, sockets, clocks, the environment, randomness.
 
+pub mod build_list;
 pub mod canonical;
 pub mod digest;
 pub mod invocation;

@@ -276,7 +276,7 @@ impl RequestedPackage {
     }
 
     /// Whether it is compiled; all others are there only for the lock file.
-    fn is_built(&self) -> bool {
+    pub fn is_built(&self) -> bool {
         self.target_features.is_some() || self.host_features.is_some()
     }
 }

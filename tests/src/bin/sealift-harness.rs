@@ -26,7 +26,6 @@ enum Command {
     /// Runs the main job on loopback and shows what is promised
     Demo,
     /// Starts a service and operators on loopback, or lets the operators of a running world build and publish
-    #[command(args_conflicts_with_subcommands = true)]
     World {
         /// Where everything is kept
         dir: PathBuf,

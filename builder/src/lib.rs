@@ -1,1 +1,13 @@
 //! The operator's side of Sealift: builds, compares, signs, submits.
+
+pub mod cargo;
+pub mod cli;
+pub mod commands;
+pub mod data;
+pub mod durable;
+pub mod env;
+pub mod generated;
+pub mod package;
+pub mod progress;
+pub mod source;
+pub mod toolchain;

@@ -1,0 +1,55 @@
+//! The commands. Owns exit codes and how errors are shown; each command has a file of its own.
+
+mod plan;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::progress::say;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All was done.
+    Done,
+    /// Something was done, and something failed that was told about.
+    Incomplete,
+    /// The exit code of the program that was run.
+    Exit(u8),
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Incomplete => Self::from(2),
+            Outcome::Exit(code) => Self::from(code),
+        }
+    }
+}
+
+/// Runs a command; an error is printed once, with everything that led to it.
+pub fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Plan(options) => plan::run(&options),
+        _ => Err(anyhow::anyhow!("not yet")),
+    };
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints data, which is what a command's caller asked for.
+///
+/// # Errors
+/// When standard output is gone.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

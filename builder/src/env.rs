@@ -1,0 +1,98 @@
+//! Environment variables: those that the builder reads, and those that it sets for cargo, the wrapper and sandboxes.
+//!
+//! Owns their names and meaning. Nothing else in this crate reads the environment.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Where sandboxed calls may read besides the system's programs and libraries: folders, separated by `:`.
+pub const SANDBOX_READ: &str = "SEALIFT_SANDBOX_READ";
+
+/// The operator's data folder, which no sandbox may contain as a whole.
+pub const SANDBOX_SECRET: &str = "SEALIFT_SANDBOX_SECRET";
+
+/// The program that the wrapper starts for each sandboxed call: this one.
+pub const SANDBOX: &str = "SEALIFT_SANDBOX";
+
+/// The wrapper's local store.
+pub const STORE: &str = "SEALIFT_STORE";
+
+/// `off` makes the wrapper do nothing.
+pub const SEALIFT: &str = "SEALIFT";
+
+/// Which cargo to use instead of the one in `PATH`.
+const CARGO: &str = "CARGO";
+
+/// Where programs are looked for.
+const PATH: &str = "PATH";
+
+/// Whether network settings of the caller reach cargo when it downloads sources.
+const NETWORK: [&str; 10] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "CARGO_HTTP_CAINFO",
+    "CARGO_HTTP_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// The value of a variable, if it is set and not empty.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn read(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The value of `PATH`.
+pub fn path() -> OsString {
+    read(PATH).unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+}
+
+/// The program named `cargo` that the caller wants.
+pub fn cargo() -> OsString {
+    read(CARGO).unwrap_or_else(|| "cargo".into())
+}
+
+/// The folders of [`SANDBOX_READ`].
+pub fn sandbox_read() -> Vec<PathBuf> {
+    let folders = read(SANDBOX_READ).unwrap_or_default();
+    std::env::split_paths(&folders)
+        .filter(|folder| folder.is_absolute())
+        .collect()
+}
+
+/// The folder of [`SANDBOX_SECRET`].
+pub fn sandbox_secret() -> Option<PathBuf> {
+    read(SANDBOX_SECRET).map(PathBuf::from)
+}
+
+/// What cargo needs of the caller's environment to download sources: proxies, certificates, and the settings of
+/// source replacement (`CARGO_SOURCE_*`, `CARGO_REGISTRIES_*` without tokens).
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn for_downloads() -> Vec<(OsString, OsString)> {
+    std::env::vars_os()
+        .filter(|(name, _)| name.to_str().is_some_and(is_for_downloads))
+        .collect()
+}
+
+fn is_for_downloads(name: &str) -> bool {
+    let replacement = ["CARGO_SOURCE_", "CARGO_REGISTRIES_", "CARGO_HTTP_", "CARGO_NET_"];
+    NETWORK.contains(&name) || (replacement.iter().any(|prefix| name.starts_with(prefix)) && !name.ends_with("_TOKEN"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_never_reach_cargo() {
+        assert!(!is_for_downloads("CARGO_REGISTRY_TOKEN"));
+        assert!(!is_for_downloads("CARGO_REGISTRIES_CRATES_IO_TOKEN"));
+        assert!(is_for_downloads("CARGO_REGISTRIES_CRATES_IO_PROTOCOL"));
+        assert!(!is_for_downloads("RUSTFLAGS"));
+        assert!(!is_for_downloads("CARGO_HOME"));
+    }
+}

@@ -128,6 +128,9 @@ pub struct UnitHint {
     pub unit_key: UnitKey,
     /// How long it took to compile somewhere, in milliseconds.
     pub compile_ms: u64,
+    /// The plans for which it was seen.
+    #[serde(default)]
+    pub plans: Vec<SubmittedPlan>,
     /// The manifests that operators state for it.
     pub manifests: Vec<ManifestHint>,
 }

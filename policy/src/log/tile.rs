@@ -199,6 +199,19 @@ impl EntryBundle {
         &self.0
     }
 
+    /// The last, partial bundle after `leaves` were appended to a log whose last bundle this is; empty if the last is
+    /// full.
+    #[must_use]
+    pub fn appended(mut self, leaves: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        for leaf in leaves {
+            self.0.push(leaf);
+            if self.0.len() == usize::from(WIDTH) {
+                self.0.clear();
+            }
+        }
+        self
+    }
+
     /// The entries in their order.
     pub fn into_entries(self) -> Vec<Vec<u8>> {
         self.0

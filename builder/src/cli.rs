@@ -99,7 +99,7 @@ pub struct SourceArgs {
     #[arg(long = "crate", id = "krate", value_name = "NAME[@VERSION]", group = "source")]
     krate: Option<String>,
     /// Features of the package, besides the default ones
-    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "krate")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
     features: Vec<FeatureName>,
     /// A file that `cargo sealift request --print` wrote
     #[arg(long, value_name = "FILE", group = "source")]
@@ -113,8 +113,11 @@ impl SourceArgs {
     /// The source that was named.
     ///
     /// # Errors
-    /// When the package is not `NAME` or `NAME@VERSION`.
+    /// When the package is not `NAME` or `NAME@VERSION`, or there are features without a package.
     pub fn source(&self) -> anyhow::Result<Source> {
+        if self.krate.is_none() && !self.features.is_empty() {
+            anyhow::bail!("`--features` needs `--crate`: projects and requests say which features they use");
+        }
         if let Some(folder) = &self.project {
             return Ok(Source::Project(folder.clone()));
         }
@@ -240,7 +243,8 @@ mod tests {
         };
         assert!(build(&[]).is_err());
         assert!(build(&["--project", "p", "--crate", "x"]).is_err());
-        assert!(build(&["--project", "p", "--features", "x"]).is_err());
+        let Command::Build(odd) = build(&["--project", "p", "--features", "x"]).unwrap().command else { unreachable!() };
+        assert!(odd.source.source().is_err());
         assert!(
             build(&[
                 "--crate",

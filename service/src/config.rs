@@ -1,0 +1,121 @@
+//! The service's configuration file and the trust policy that it names.
+//!
+//! Whatever is wrong with either stops the program: a service that silently admits nobody, or the wrong ones, is worse.
+//! Must not know how the policy is used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sealift_policy::trust::TrustPolicy;
+use serde::Deserialize;
+
+/// The file that is read without `--config`, below the data folder.
+const DEFAULT: &str = "service.toml";
+
+/// The configuration file (TOML).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// The trust policy whose operators are admitted; relative to the configuration file.
+    pub trust_policy: Option<PathBuf>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("failed to read the configuration")]
+    Read(#[from] io::Error),
+    /// The configuration file is malformed.
+    #[error("`{path}` is malformed")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// The trust policy is malformed.
+    #[error("trust policy `{path}` is malformed")]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Reads the trust policy that the configuration names. `None` if there is no configuration, or it names none.
+pub fn trust_policy(config: Option<&Path>, data: &Path) -> Result<Option<TrustPolicy>, ConfigError> {
+    let path = match config {
+        Some(path) => path.to_owned(),
+        None => data.join(DEFAULT),
+    };
+    let text = match fs_err::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let parsed: ServiceConfig = toml::from_str(&text).map_err(|source| ConfigError::Config {
+        path: path.clone(),
+        source,
+    })?;
+    let Some(policy) = parsed.trust_policy else {
+        return Ok(None);
+    };
+    let policy = path.parent().unwrap_or(Path::new("")).join(policy);
+    let text = fs_err::read(&policy)?;
+    let parsed = serde_json::from_slice(&text).map_err(|source| ConfigError::Policy { path: policy, source })?;
+    Ok(Some(parsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},
+        "max_checkpoint_age_seconds":604800}"#;
+
+    fn folder(config: &str, policy: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join(DEFAULT), config).unwrap();
+        fs_err::write(folder.path().join("policy.json"), policy).unwrap();
+        folder
+    }
+
+    #[test]
+    fn without_a_configuration_nobody_is_admitted() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(trust_policy(None, folder.path()).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_policy_lies_beside_the_configuration() {
+        let folder = folder("trust_policy = \"policy.json\"", POLICY);
+        assert!(trust_policy(None, folder.path()).unwrap().is_some());
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert!(
+            trust_policy(Some(&folder.path().join(DEFAULT)), elsewhere.path())
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a8_an_unreadable_configuration_or_policy_stops_the_program() {
+        for (config, policy) in [
+            ("trust_policy = \"absent.json\"", POLICY),
+            ("trust_policy = \"policy.json\"", "{}"),
+            ("trust_policy = \"policy.json\"", ""),
+            ("trust_policy = 1", POLICY),
+            ("trust_polcy = \"policy.json\"", POLICY),
+            ("trust_policy", POLICY),
+        ] {
+            let folder = folder(config, policy);
+            assert!(trust_policy(None, folder.path()).is_err(), "{config}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        assert!(trust_policy(Some(&folder.path().join("absent.toml")), folder.path()).is_err());
+    }
+}

@@ -42,6 +42,14 @@ pub const CARGO_HOME: &str = "CARGO_HOME";
 pub const CARGO_TARGET_DIR: &str = "CARGO_TARGET_DIR";
 /// Set by cargo for rustc and its wrappers: the package's folder.
 pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
+/// The build script's output folder, set by cargo for rustc.
+pub const OUT_DIR: &str = "OUT_DIR";
+/// Set by cargo for rustc when it compiles a program; never for a build script.
+pub const CARGO_BIN_NAME: &str = "CARGO_BIN_NAME";
+/// The toolchain that rustup's proxies run.
+pub const RUSTUP_TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
+/// Where rustup keeps toolchains.
+pub const RUSTUP_HOME: &str = "RUSTUP_HOME";
 /// The rustc that cargo is to use.
 pub const RUSTC: &str = "RUSTC";
 /// The wrapper that cargo is to use.

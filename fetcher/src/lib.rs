@@ -3,5 +3,36 @@
 //! Owns what happens on the user's machine. The wrapper's modules are small and synchronous and never use the
 //! network; everything that does belongs to `cargo sealift`.
 
+// Both programs.
+pub mod clock;
 pub mod config;
 pub mod env;
+pub mod events;
+pub mod store;
+
+// The wrapper, in the order of its steps.
+pub mod wrapper;
+
+pub mod call;
+pub mod closure;
+pub mod compile;
+pub mod decide;
+pub mod dep_info;
+pub mod glibc;
+pub mod install;
+pub mod known;
+pub mod messages;
+pub mod pass_through;
+pub mod record;
+pub mod runner;
+pub mod sources;
+pub mod toolchain;
+pub mod tree;
+
+// `cargo sealift` only.
+mod cargo;
+mod heads;
+mod prefetch;
+mod remote;
+
+mod report;

@@ -95,6 +95,9 @@ pub enum Unsupported {
     /// Not a compilation: a question such as `-vV` or `--print`.
     #[error("not a compilation")]
     NotACompilation,
+    /// A compilation that was not called for by cargo: a build script that tries something out.
+    #[error("not called by cargo")]
+    NotCargo,
     /// Not text.
     #[error("an argument is not UTF-8")]
     NotUtf8,
@@ -167,13 +170,18 @@ impl Invocation {
 
     /// The dep-info file that cargo expects.
     pub fn dep_info(&self) -> PathBuf {
-        self.out_dir.join(format!("{}{}.d", self.crate_name, self.extra_filename))
+        self.out_dir
+            .join(format!("{}{}.d", self.crate_name, self.extra_filename))
     }
 
     /// Where cargo expects an output.
     pub fn output(&self, role: crate::manifest::Role) -> PathBuf {
         use crate::manifest::Role;
-        let Self { crate_name, extra_filename, .. } = self;
+        let Self {
+            crate_name,
+            extra_filename,
+            ..
+        } = self;
         self.out_dir.join(match role {
             Role::Rmeta => format!("lib{crate_name}{extra_filename}.rmeta"),
             Role::Rlib => format!("lib{crate_name}{extra_filename}.rlib"),
@@ -271,9 +279,15 @@ impl Parser {
                 // Where dependencies lie is not an input: the canonical call sees its own closure only.
                 Some(("dependency", _)) => {}
                 Some((kind @ ("native" | "framework" | "all" | "crate"), path)) => {
-                    self.native_search.push(SearchPath { kind: kind.to_owned(), path: path.into() });
+                    self.native_search.push(SearchPath {
+                        kind: kind.to_owned(),
+                        path: path.into(),
+                    });
                 }
-                _ => self.native_search.push(SearchPath { kind: "all".to_owned(), path: value.into() }),
+                _ => self.native_search.push(SearchPath {
+                    kind: "all".to_owned(),
+                    path: value.into(),
+                }),
             },
             'l' => self.native_libs.push(value),
             'A' | 'W' | 'D' | 'F' => self.lints.push((format!("-{letter}"), value)),
@@ -302,6 +316,9 @@ impl Parser {
     }
 
     fn finish(self) -> Result<Invocation, Unsupported> {
+        if self.error_format.is_empty() {
+            return Err(Unsupported::NotCargo);
+        }
         let crate_type = match &self.crate_type[..] {
             [one] => match one.as_str() {
                 "lib" | "rlib" => CrateType::Lib,
@@ -370,16 +387,21 @@ fn parse_extern(text: String) -> Result<Extern, Unsupported> {
     let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     match text.split_once('=') {
         // Modifiers such as `priv:` and `noprelude:` are unstable.
-        Some((name, path)) if is_name(name) && !path.is_empty() => {
-            Ok(Extern { name: name.to_owned(), path: Some(path.into()) })
-        }
+        Some((name, path)) if is_name(name) && !path.is_empty() => Ok(Extern {
+            name: name.to_owned(),
+            path: Some(path.into()),
+        }),
         None if text == "proc_macro" => Ok(Extern { name: text, path: None }),
         _ => Err(Unsupported::Extern(text)),
     }
 }
 
 fn at_most_one(mut values: Vec<String>, what: &'static str) -> Result<Option<String>, Unsupported> {
-    if values.len() > 1 { Err(Unsupported::Shape(what)) } else { Ok(values.pop()) }
+    if values.len() > 1 {
+        Err(Unsupported::Shape(what))
+    } else {
+        Ok(values.pop())
+    }
 }
 
 fn one(values: Vec<String>, what: &'static str) -> Result<String, Unsupported> {
@@ -414,8 +436,15 @@ const CODEGEN_OPTIONS: &[&str] = &[
 ];
 
 /// Codegen options that only concern linking: which linker, and what it is told.
-const LINK_OPTIONS: &[&str] =
-    &["default-linker-libraries", "link-arg", "link-args", "link-self-contained", "linker", "linker-flavor", "rpath"];
+const LINK_OPTIONS: &[&str] = &[
+    "default-linker-libraries",
+    "link-arg",
+    "link-args",
+    "link-self-contained",
+    "linker",
+    "linker-flavor",
+    "rpath",
+];
 
 #[cfg(test)]
 mod tests {

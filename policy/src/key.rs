@@ -212,12 +212,19 @@ impl KeyDocument {
     pub fn new(inputs: &Inputs<'_>) -> Result<Self, NoKey> {
         let call = inputs.invocation;
         if call.links() {
-            if let Some(argument) = call.link_args.iter().find(|argument| !is_harmless_link_argument(argument)) {
+            if let Some(argument) = call
+                .link_args
+                .iter()
+                .find(|argument| !is_harmless_link_argument(argument))
+            {
                 return Err(NoKey::LinkArgument(argument.clone()));
             }
         }
         let crate_root = (call.input.strip_prefix(inputs.package_root).ok())
-            .filter(|path| path.components().all(|part| matches!(part, std::path::Component::Normal(_))))
+            .filter(|path| {
+                path.components()
+                    .all(|part| matches!(part, std::path::Component::Normal(_)))
+            })
             .ok_or_else(|| NoKey::CrateRoot(call.input.display().to_string()))?;
         let moot_lints = call.cap_lints.as_deref() == Some("allow");
         let mut externs = inputs.externs.clone();
@@ -313,13 +320,18 @@ fn codegen(options: &[String], links: bool) -> Vec<String> {
 }
 
 fn lints(lints: &[(String, String)]) -> Vec<String> {
-    lints.iter().flat_map(|(flag, lint)| [flag.clone(), lint.clone()]).collect()
+    lints
+        .iter()
+        .flat_map(|(flag, lint)| [flag.clone(), lint.clone()])
+        .collect()
 }
 
 fn native_search(inputs: &Inputs<'_>) -> Result<Vec<String>, NoKey> {
     let mut search = vec![];
     for entry in &inputs.invocation.native_search {
-        let inside = inputs.out_dir.and_then(|out_dir| entry.path.strip_prefix(&out_dir.path).ok());
+        let inside = inputs
+            .out_dir
+            .and_then(|out_dir| entry.path.strip_prefix(&out_dir.path).ok());
         match inside {
             Some(path) => search.push(format!("{}={}", entry.kind, text(path)?)),
             None if inputs.invocation.links() => return Err(NoKey::NativeSearch(entry.path.display().to_string())),
@@ -346,7 +358,9 @@ fn is_harmless_link_argument(argument: &str) -> bool {
 }
 
 fn text(path: &Path) -> Result<String, NoKey> {
-    path.to_str().map(str::to_owned).ok_or_else(|| NoKey::NotUtf8(path.display().to_string()))
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| NoKey::NotUtf8(path.display().to_string()))
 }
 
 #[cfg(test)]

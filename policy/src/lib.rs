@@ -7,6 +7,7 @@
 pub mod build_list;
 pub mod canonical;
 pub mod digest;
+pub mod impure;
 pub mod invocation;
 pub mod key;
 pub mod layout;

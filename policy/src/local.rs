@@ -233,6 +233,20 @@ pub struct PrefetchEvent {
     pub wall_ms: u64,
     /// Time spent on signatures, proofs and hashing, in microseconds.
     pub verify_us: u64,
-    /// Why the prefetch ended early, or what it refused.
+    /// Why the prefetch ended early.
     pub problems: Vec<String>,
+    /// What was found for units and not believed.
+    #[serde(default)]
+    pub refused: Vec<RefusedUnit>,
+}
+
+/// A unit for which something was found that was not believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedUnit {
+    /// The unit.
+    pub unit_key: UnitKey,
+    /// Why, for people.
+    pub reason: String,
+    /// Whether it looks like an attack: no honest service, network or clock leads to it.
+    pub alarming: bool,
 }

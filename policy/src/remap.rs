@@ -70,14 +70,23 @@ pub fn canonical_args(
     args.push(show(&invocation.input));
     args.push("--error-format=json".to_owned());
     args.extend(presentation(invocation));
-    args.extend(["--crate-type".to_owned(), document.crate_type.clone(), format!("--emit={}", document.emit)]);
+    args.extend([
+        "--crate-type".to_owned(),
+        document.crate_type.clone(),
+        format!("--emit={}", document.emit),
+    ]);
     args.extend(pairs("-C", &document.codegen));
     args.extend(pairs("--cfg", &document.cfg));
     args.extend(pairs("--check-cfg", &document.check_cfg));
     args.extend(document.cap_lints.iter().map(|level| format!("--cap-lints={level}")));
     args.extend(document.lints.iter().cloned());
     let short = key.short();
-    args.extend(["-C".to_owned(), format!("metadata={short}"), "-C".to_owned(), format!("extra-filename=-{short}")]);
+    args.extend([
+        "-C".to_owned(),
+        format!("metadata={short}"),
+        "-C".to_owned(),
+        format!("extra-filename=-{short}"),
+    ]);
     args.push(format!("--out-dir={}", show(&places.out)));
     args.extend(document.target.iter().map(|target| format!("--target={target}")));
     args.extend(["-L".to_owned(), format!("dependency={}", show(&places.deps))]);
@@ -129,13 +138,23 @@ pub fn to_local_paths(text: &str, places: &Places) -> String {
 fn prefixes(places: &Places) -> impl Iterator<Item = (&Path, &'static str)> {
     let registry = places.registry.iter().map(|path| (path.as_path(), REGISTRY));
     let out_dir = places.out_dir.iter().map(|path| (path.as_path(), OUT_DIR));
-    registry.chain(out_dir).chain([(places.out.as_path(), OUT)])
+    let all = registry.chain(out_dir).chain([(places.out.as_path(), OUT)]);
+    // Where there is no such folder there is nothing to replace.
+    all.filter(|(path, _)| !path.as_os_str().is_empty())
 }
 
 fn remaps(document: &KeyDocument, places: &Places) -> Vec<String> {
     let sources = places.sysroot.join("lib/rustlib/src/rust");
-    let commit = document.compiler.verbose_version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
-    let mut remaps = vec![format!("--remap-path-prefix={}=/rustc/{}", show(&sources), commit.unwrap_or("unknown"))];
+    let commit = document
+        .compiler
+        .verbose_version
+        .lines()
+        .find_map(|line| line.strip_prefix("commit-hash: "));
+    let mut remaps = vec![format!(
+        "--remap-path-prefix={}=/rustc/{}",
+        show(&sources),
+        commit.unwrap_or("unknown")
+    )];
     remaps.extend(prefixes(places).map(|(from, to)| format!("--remap-path-prefix={}={to}", show(from))));
     remaps
 }

@@ -320,13 +320,20 @@ impl TrustPolicy {
         let leaf = Leaf::new(subject.unit_key, Digest::of(manifest)).to_canonical();
         let mut inclusions = vec![];
         for proof in proofs {
-            let Some(log) = self.log(&proof.operator, proof.epoch) else { continue };
+            let Some(log) = self.log(&proof.operator, proof.epoch) else {
+                continue;
+            };
             let operator = proof.operator.clone();
-            let parsed = TlogProof::parse(proof.proof.as_bytes())
-                .map_err(|source| Rejection::MalformedProof { operator: operator.clone(), source })?;
+            let parsed = TlogProof::parse(proof.proof.as_bytes()).map_err(|source| Rejection::MalformedProof {
+                operator: operator.clone(),
+                source,
+            })?;
             let inclusion = parsed
                 .verify(leaf.as_bytes(), log)
-                .map_err(|source| Rejection::NotLogged { operator: operator.clone(), source })?;
+                .map_err(|source| Rejection::NotLogged {
+                    operator: operator.clone(),
+                    source,
+                })?;
             inclusions.push((operator, proof.epoch, inclusion));
         }
         self.decide(subject, manifest, &inclusions, freshness)
@@ -352,7 +359,9 @@ impl TrustPolicy {
         let mut operators = BTreeSet::new();
         let mut unusable = None;
         for (operator, epoch, inclusion) in inclusions {
-            let Some(log) = self.log(operator, *epoch) else { continue };
+            let Some(log) = self.log(operator, *epoch) else {
+                continue;
+            };
             if inclusion.leaf() != leaf || inclusion.checkpoint().origin() != log.origin() {
                 continue;
             }
@@ -366,9 +375,15 @@ impl TrustPolicy {
         }
         let needed = self.quorum(subject.class);
         if operators.len() >= needed {
-            return Ok(Verified { value: manifest, operators });
+            return Ok(Verified {
+                value: manifest,
+                operators,
+            });
         }
-        Err(unusable.unwrap_or(Rejection::NoQuorum { found: operators.len(), needed }))
+        Err(unusable.unwrap_or(Rejection::NoQuorum {
+            found: operators.len(),
+            needed,
+        }))
     }
 
     /// Decides among everything that is claimed about a unit: one claim for each manifest that operators state.
@@ -387,16 +402,26 @@ impl TrustPolicy {
             let leaf = crate::log::TreeHash::of_leaf(Leaf::new(subject.unit_key, digest).to_canonical().as_bytes());
             let counts = |(operator, epoch, inclusion): &&(OperatorName, u32, VerifiedInclusion)| {
                 inclusion.leaf() == leaf
-                    && self.log(operator, *epoch).is_some_and(|log| log.origin() == inclusion.checkpoint().origin())
+                    && self
+                        .log(operator, *epoch)
+                        .is_some_and(|log| log.origin() == inclusion.checkpoint().origin())
             };
-            let vouching: Vec<_> = claim.inclusions.iter().filter(counts).map(|(name, ..)| name.clone()).collect();
+            let vouching: Vec<_> = claim
+                .inclusions
+                .iter()
+                .filter(counts)
+                .map(|(name, ..)| name.clone())
+                .collect();
             if !vouching.is_empty() {
                 stated.insert(digest, claim);
                 operators.extend(vouching);
             }
         }
         match &stated.into_values().collect::<Vec<_>>()[..] {
-            [] => Err(Rejection::NoQuorum { found: 0, needed: self.quorum(subject.class) }),
+            [] => Err(Rejection::NoQuorum {
+                found: 0,
+                needed: self.quorum(subject.class),
+            }),
             [claim] => self.decide(subject, claim.manifest, &claim.inclusions, freshness),
             _ => Err(Rejection::Disagreement(operators)),
         }
@@ -412,14 +437,24 @@ impl TrustPolicy {
         if let Freshness::At(now) = freshness {
             let age = now.saturating_sub(checkpoint.time());
             if age > self.document.max_checkpoint_age_seconds {
-                return Err(Rejection::Stale { operator: operator.clone(), age });
+                return Err(Rejection::Stale {
+                    operator: operator.clone(),
+                    age,
+                });
             }
             let ahead = checkpoint.time().saturating_sub(now);
             if ahead > CLOCK_TOLERANCE {
-                return Err(Rejection::FromTheFuture { operator: operator.clone(), ahead });
+                return Err(Rejection::FromTheFuture {
+                    operator: operator.clone(),
+                    ahead,
+                });
             }
         }
-        let found = self.witnesses.iter().filter(|witness| is_cosigned(witness, checkpoint, freshness)).count();
+        let found = self
+            .witnesses
+            .iter()
+            .filter(|witness| is_cosigned(witness, checkpoint, freshness))
+            .count();
         if found < self.document.witness_quorum {
             return Err(Rejection::NotWitnessed {
                 operator: operator.clone(),
@@ -451,8 +486,15 @@ impl TrustPolicy {
         if revoked.unit_keys.contains(&subject.unit_key) {
             return Err(Rejection::Revoked(format!("unit {}", subject.unit_key)));
         }
-        if revoked.crates.iter().any(|one| one.name == package.name && one.version == package.version) {
-            return Err(Rejection::Revoked(format!("crate `{}` {}", package.name, package.version)));
+        if revoked
+            .crates
+            .iter()
+            .any(|one| one.name == package.name && one.version == package.version)
+        {
+            return Err(Rejection::Revoked(format!(
+                "crate `{}` {}",
+                package.name, package.version
+            )));
         }
         match subject.document.compiler.toolchain() {
             Some(toolchain) if revoked.toolchains.contains(&toolchain) => {
@@ -462,12 +504,7 @@ impl TrustPolicy {
         }
     }
 
-    fn check_range(
-        &self,
-        operator: &OperatorName,
-        epoch: u32,
-        inclusion: &VerifiedInclusion,
-    ) -> Result<(), Rejection> {
+    fn check_range(&self, operator: &OperatorName, epoch: u32, inclusion: &VerifiedInclusion) -> Result<(), Rejection> {
         let index = u64::from(inclusion.index());
         let hit = |range: &&RevokedRange| {
             range.operator == *operator && range.epoch == epoch && (range.start..range.end).contains(&index)
@@ -510,10 +547,19 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
             for log in &operator.logs {
                 // One key under two operators would let one count as two.
                 if !keys.insert(public_key(&log.vkey)) || !keys.insert(log.vkey.origin().as_str().to_owned()) {
-                    return Err(MalformedPolicy::Twice(format!("the key or origin of `{}`", log.vkey.origin().as_str())));
+                    return Err(MalformedPolicy::Twice(format!(
+                        "the key or origin of `{}`",
+                        log.vkey.origin().as_str()
+                    )));
                 }
-                if logs.insert((operator.name.clone(), log.epoch), log.vkey.clone()).is_some() {
-                    return Err(MalformedPolicy::Twice(format!("epoch {} of `{}`", log.epoch, operator.name)));
+                if logs
+                    .insert((operator.name.clone(), log.epoch), log.vkey.clone())
+                    .is_some()
+                {
+                    return Err(MalformedPolicy::Twice(format!(
+                        "epoch {} of `{}`",
+                        log.epoch, operator.name
+                    )));
                 }
             }
         }
@@ -529,7 +575,11 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
         if document.witness_quorum > witnesses.len() {
             return Err(MalformedPolicy::WitnessQuorum);
         }
-        Ok(Self { document, logs, witnesses })
+        Ok(Self {
+            document,
+            logs,
+            witnesses,
+        })
     }
 }
 

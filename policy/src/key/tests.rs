@@ -22,13 +22,19 @@ impl World {
     fn new() -> Self {
         Self {
             root: "/r/serde_json-1.0.150".into(),
-            out_dir: Some(OutDir { path: "/t/build/x/out".into(), tree: Digest::of(b"tree") }),
+            out_dir: Some(OutDir {
+                path: "/t/build/x/out".into(),
+                tree: Digest::of(b"tree"),
+            }),
             package: Package {
                 checksum: Digest::of(b"crate"),
                 name: "serde_json".parse().unwrap(),
                 version: "1.0.150".parse().unwrap(),
             },
-            compiler: Compiler { sysroot: vec!["libstd-1.so".into()], verbose_version: "rustc 1.95.0".into() },
+            compiler: Compiler {
+                sysroot: vec!["libstd-1.so".into()],
+                verbose_version: "rustc 1.95.0".into(),
+            },
             env: BTreeMap::from([("CARGO_PKG_NAME".into(), "serde_json".into())]),
             itoa: ExternContent::Rmeta(Digest::of(b"itoa")),
         }
@@ -43,7 +49,10 @@ impl World {
             package: &self.package,
             package_root: &self.root,
             env: &self.env,
-            externs: vec![ExternInput { content: self.itoa, name: "itoa".into() }],
+            externs: vec![ExternInput {
+                content: self.itoa,
+                name: "itoa".into(),
+            }],
             closure: None,
             out_dir: self.out_dir.as_ref(),
         })
@@ -71,11 +80,20 @@ fn where_things_lie_and_how_messages_look_never_change_a_key() {
         ("/t/deps", "/elsewhere/target/x86_64/release/deps"),
         ("metadata=c934", "metadata=ffff"),
         ("filename=-1287", "filename=-0"),
-        ("--json=artifacts", "--json=diagnostic-rendered-ansi,artifacts --color always --diagnostic-width 80"),
+        (
+            "--json=artifacts",
+            "--json=diagnostic-rendered-ansi,artifacts --color always --diagnostic-width 80",
+        ),
         ("--cfg a --cfg b", "--cfg b --cfg a --cfg b"),
-        ("-C opt-level=3 -C embed-bitcode=no", "-C embed-bitcode=no -C opt-level=2 -C opt-level=3"),
+        (
+            "-C opt-level=3 -C embed-bitcode=no",
+            "-C embed-bitcode=no -C opt-level=2 -C opt-level=3",
+        ),
         ("--cap-lints allow", "--cap-lints allow -D warnings -W unused"),
-        ("--cap-lints allow", "--cap-lints allow -C link-arg=-fuse-ld=lld -C strip=debuginfo -L native=/usr/lib"),
+        (
+            "--cap-lints allow",
+            "--cap-lints allow -C link-arg=-fuse-ld=lld -C strip=debuginfo -L native=/usr/lib",
+        ),
     ] {
         assert!(CALL.contains(from), "{from}");
         assert_eq!(world.key(&CALL.replace(from, to)), key, "{from} -> {to}");
@@ -83,7 +101,13 @@ fn where_things_lie_and_how_messages_look_never_change_a_key() {
     let mut moved = World::new();
     moved.root = "/home/somebody/.cargo/registry/src/x/serde_json-1.0.150".into();
     moved.out_dir.as_mut().unwrap().path = "/b/out".into();
-    assert_eq!(moved.key(&CALL.replace("/r/serde_json-1.0.150", "/home/somebody/.cargo/registry/src/x/serde_json-1.0.150")), key);
+    assert_eq!(
+        moved.key(&CALL.replace(
+            "/r/serde_json-1.0.150",
+            "/home/somebody/.cargo/registry/src/x/serde_json-1.0.150"
+        )),
+        key
+    );
 }
 
 #[test]
@@ -100,7 +124,10 @@ fn every_relevant_input_changes_the_key() {
         ("--cfg a", "--cfg ab"),
         ("cfg(docsrs,test)", "cfg(docsrs)"),
         ("--cap-lints allow", "--cap-lints warn"),
-        ("--cap-lints allow", "--cap-lints allow --target x86_64-unknown-linux-gnu"),
+        (
+            "--cap-lints allow",
+            "--cap-lints allow --target x86_64-unknown-linux-gnu",
+        ),
         ("--cap-lints allow", "--cap-lints allow -l static=z"),
         ("--cap-lints allow", "--cap-lints allow -L native=/t/build/x/out/lib"),
         ("--cap-lints allow", "--cap-lints allow -C target-feature=+avx2"),
@@ -129,8 +156,14 @@ fn every_relevant_input_changes_the_key() {
 fn target_features_add_up_in_order() {
     let world = World::new();
     let features = |value: &str| world.key(&format!("{CALL} {value}"));
-    assert_eq!(features("-C target-feature=+a -C target-feature=-a"), features("-C target-feature=+a,-a"));
-    assert_ne!(features("-C target-feature=+a -C target-feature=-a"), features("-C target-feature=-a,+a"));
+    assert_eq!(
+        features("-C target-feature=+a -C target-feature=-a"),
+        features("-C target-feature=+a,-a")
+    );
+    assert_ne!(
+        features("-C target-feature=+a -C target-feature=-a"),
+        features("-C target-feature=-a,+a")
+    );
 }
 
 #[test]
@@ -138,19 +171,42 @@ fn lint_flags_count_unless_lints_are_capped() {
     let world = World::new();
     let uncapped = CALL.replace("--cap-lints allow", "");
     assert_ne!(world.key(&uncapped), world.key(&format!("{uncapped} -D warnings")));
-    assert_ne!(world.key(&format!("{uncapped} -A x -D x")), world.key(&format!("{uncapped} -D x -A x")));
+    assert_ne!(
+        world.key(&format!("{uncapped} -A x -D x")),
+        world.key(&format!("{uncapped} -D x -A x"))
+    );
 }
 
 #[test]
 fn a_host_program_has_no_key_under_link_arguments_that_could_change_it() {
     let world = World::new();
-    let host = CALL.replace("crate-type lib", "crate-type proc-macro").replace("metadata,link", "link");
+    let host = CALL
+        .replace("crate-type lib", "crate-type proc-macro")
+        .replace("metadata,link", "link");
     let key = world.key(&host);
-    assert_eq!(world.key(&format!("{host} -C link-arg=-fuse-ld=lld -C linker=clang")), key);
-    for harmful in ["-C link-arg=-lfoo", "-C link-args=-Wl,-O1", "-C link-arg=-Wl,-O1,-lfoo", "-C link-arg=/x.o", "-C rpath"] {
-        assert!(matches!(world.document(&format!("{host} {harmful}")), Err(NoKey::LinkArgument(_))), "{harmful}");
+    assert_eq!(
+        world.key(&format!("{host} -C link-arg=-fuse-ld=lld -C linker=clang")),
+        key
+    );
+    for harmful in [
+        "-C link-arg=-lfoo",
+        "-C link-args=-Wl,-O1",
+        "-C link-arg=-Wl,-O1,-lfoo",
+        "-C link-arg=/x.o",
+        "-C rpath",
+    ] {
+        assert!(
+            matches!(
+                world.document(&format!("{host} {harmful}")),
+                Err(NoKey::LinkArgument(_))
+            ),
+            "{harmful}"
+        );
     }
-    assert!(matches!(world.document(&format!("{host} -L native=/usr/lib")), Err(NoKey::NativeSearch(_))));
+    assert!(matches!(
+        world.document(&format!("{host} -L native=/usr/lib")),
+        Err(NoKey::NativeSearch(_))
+    ));
     assert_ne!(world.key(&format!("{host} -C strip=symbols")), key);
 }
 
@@ -158,7 +214,10 @@ fn a_host_program_has_no_key_under_link_arguments_that_could_change_it() {
 fn a_crate_root_outside_its_package_has_no_key() {
     for root in ["/r/other/src/lib.rs", "/r/serde_json-1.0.150/../x.rs", "src/lib.rs"] {
         let call = CALL.replace("/r/serde_json-1.0.150/src/lib.rs", root);
-        assert!(matches!(World::new().document(&call), Err(NoKey::CrateRoot(_))), "{root}");
+        assert!(
+            matches!(World::new().document(&call), Err(NoKey::CrateRoot(_))),
+            "{root}"
+        );
     }
 }
 
@@ -167,7 +226,11 @@ fn flag() -> impl Strategy<Value = (u8, String)> {
 }
 
 fn call_with(flags: &[(u8, String)]) -> Vec<String> {
-    let mut args: Vec<String> = CALL.replace("--cap-lints allow", "").split_whitespace().map(str::to_owned).collect();
+    let mut args: Vec<String> = CALL
+        .replace("--cap-lints allow", "")
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     for (kind, value) in flags {
         let flag = ["--cfg", "--check-cfg", "-l", "-A", "--cfg=k"][usize::from(*kind)];
         match flag.split_once('=') {
@@ -184,7 +247,11 @@ type Meaning = (Vec<String>, Vec<String>, Vec<String>, Vec<String>);
 fn meaning(flags: &[(u8, String)]) -> Meaning {
     let of = |kinds: &[u8]| -> Vec<String> {
         let prefix = |kind: u8| if kind == 4 { "k" } else { "" };
-        flags.iter().filter(|(kind, _)| kinds.contains(kind)).map(|(kind, v)| format!("{}{v}", prefix(*kind))).collect()
+        flags
+            .iter()
+            .filter(|(kind, _)| kinds.contains(kind))
+            .map(|(kind, v)| format!("{}{v}", prefix(*kind)))
+            .collect()
     };
     (as_set(&of(&[0, 4])), as_set(&of(&[1])), of(&[2]), of(&[3]))
 }

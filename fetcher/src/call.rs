@@ -1,0 +1,311 @@
+//! A rustc call with everything around it that decides what it gives: the package, the compiler, the dependencies by
+//! content, `OUT_DIR`; and so its key.
+//!
+//! Owns the order in which the inputs are found out. When one cannot be, the call is not handled: nothing is ever
+//! looked up or stored under an incomplete key.
+//! Must not know what is done for the call.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use sealift_policy::digest::{Digest, UnitKey};
+use sealift_policy::impure::is_impure_macro;
+use sealift_policy::invocation::{CrateType, Invocation, Unsupported};
+use sealift_policy::key::{
+    Class, ExternContent, ExternInput, Inputs, KeyDocument, NoKey, OutDir, Package, env_counts,
+};
+use sealift_policy::local::{CallExtern, CallKind, CallSummary, OutputRecord};
+use sealift_policy::manifest::Role;
+use sealift_policy::remap::{self, CanonicalExtern, Places};
+
+use crate::closure::{self, Closure};
+use crate::env::{self, Env};
+use crate::known;
+use crate::sources::{self, SourceProblem};
+use crate::store::Store;
+use crate::toolchain::{self, Toolchain, ToolchainProblem};
+use crate::tree;
+
+/// A call that is handled.
+#[derive(Debug)]
+pub struct Call {
+    /// The compiler's program.
+    pub rustc: PathBuf,
+    /// Its arguments.
+    pub invocation: Invocation,
+    /// Where the package is unpacked; also the folder in which rustc runs.
+    pub package_root: PathBuf,
+    /// The compiler.
+    pub toolchain: Toolchain,
+    /// What each `--extern` is, in the order of the call.
+    pub dependencies: Vec<Dependency>,
+    /// All that they need.
+    pub closure: Closure,
+    /// `OUT_DIR`.
+    pub out_dir: Option<OutDir>,
+    /// Files in `OUT_DIR`, relative, that name folders of this machine.
+    pub local_files: Vec<PathBuf>,
+    /// The key document.
+    pub document: KeyDocument,
+    /// Its canonical bytes.
+    pub document_text: String,
+    /// Their SHA-256.
+    pub key: UnitKey,
+}
+
+/// One `--extern`.
+#[derive(Debug, Clone)]
+pub struct Dependency {
+    /// The name that the crate uses.
+    pub name: String,
+    /// What it is; `None` for the compiler's own `proc_macro`.
+    pub library: Option<(OutputRecord, Role)>,
+}
+
+/// Why a call is not handled.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum NotHandled {
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    #[error(transparent)]
+    NoKey(#[from] NoKey),
+    #[error(transparent)]
+    Source(#[from] SourceProblem),
+    #[error(transparent)]
+    Toolchain(#[from] ToolchainProblem),
+    #[error("`{0}` is not rustc")]
+    NotRustc(PathBuf),
+    #[error("not compiled by cargo for a package")]
+    NoPackage,
+    #[error("a program, not a build script")]
+    Program,
+    #[error("`{0}` is not UTF-8")]
+    NotUtf8(String),
+    #[error("dependency `{0}` was not compiled or installed by Sealift")]
+    UnknownDependency(String),
+    #[error("proc macro `{0}` reads what rustc does not track")]
+    ImpureMacro(String),
+    #[error("dependency `{name}` cannot be read: {problem}")]
+    Dependency { name: String, problem: String },
+    #[error("`OUT_DIR` cannot be used: {0}")]
+    OutDir(io::Error),
+}
+
+impl Call {
+    /// Understands a call, or says why it is not handled.
+    pub fn understand(store: &Store, rustc: &Path, args: &[String]) -> Result<Self, NotHandled> {
+        let env = Env::process();
+        let package_root = env.absolute_path(env::CARGO_MANIFEST_DIR).ok_or(NotHandled::NoPackage)?;
+        if !is_in_registry(&package_root) {
+            return Err(SourceProblem::NotRegistry(package_root).into());
+        }
+        if rustc.file_name().is_none_or(|name| name != "rustc") {
+            return Err(NotHandled::NotRustc(rustc.to_owned()));
+        }
+        let invocation = Invocation::parse(args)?;
+        if invocation.crate_type == CrateType::Bin && env.raw(env::CARGO_BIN_NAME).is_some() {
+            return Err(NotHandled::Program);
+        }
+        for path in [&package_root, &invocation.out_dir, &store.root().to_owned()] {
+            path.to_str().ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
+        }
+        let variables = variables()?;
+        let package = package(store, &package_root, &variables)?;
+        let toolchain = toolchain::identify(store, rustc, invocation.target.as_deref())?;
+        let dependencies = dependencies(store, &invocation)?;
+        let (closure, objects) = closure(store, &invocation, &dependencies)?;
+        let (out_dir, local_files) = out_dir(&env, &package_root)?;
+        let document = KeyDocument::new(&Inputs {
+            invocation: &invocation,
+            compiler: &toolchain.compiler,
+            package: &package,
+            package_root: &package_root,
+            env: &variables,
+            externs: dependencies.iter().map(Dependency::input).collect(),
+            closure: objects,
+            out_dir: out_dir.as_ref(),
+        })?;
+        let document_text = document.to_canonical();
+        let key = UnitKey::new(Digest::of(document_text.as_bytes()));
+        Ok(Self {
+            rustc: rustc.to_owned(),
+            invocation,
+            package_root,
+            toolchain,
+            dependencies,
+            closure,
+            out_dir,
+            local_files,
+            document,
+            document_text,
+            key,
+        })
+    }
+
+    /// The class of the unit, which only the call decides.
+    pub fn class(&self) -> Class {
+        Class::of(self.invocation.crate_type)
+    }
+
+    /// Where things lie for its canonical call, with these private folders.
+    pub fn places(&self, out: &Path, deps: &Path) -> Places {
+        let registry = self.package_root.parent().unwrap_or(&self.package_root);
+        Places {
+            registry: spellings(registry),
+            out_dir: self.out_dir.iter().flat_map(|out_dir| spellings(&out_dir.path)).collect(),
+            out: out.to_owned(),
+            deps: deps.to_owned(),
+            sysroot: self.toolchain.sysroot.clone(),
+        }
+    }
+
+    /// Its externs under canonical names.
+    pub fn canonical_externs(&self) -> Vec<CanonicalExtern> {
+        let mut externs: Vec<_> = (self.dependencies.iter())
+            .map(|dependency| CanonicalExtern {
+                name: dependency.name.clone(),
+                file: dependency
+                    .library
+                    .as_ref()
+                    .map(|(record, role)| remap::canonical_name(&record.crate_name, record.unit_key, *role)),
+            })
+            .collect();
+        externs.sort_by(|a, b| a.name.cmp(&b.name));
+        externs
+    }
+
+    /// The identities of its direct dependencies.
+    pub fn identities(&self) -> Vec<Digest> {
+        let records = self.dependencies.iter().filter_map(|dependency| dependency.library.as_ref());
+        records.filter_map(|(record, _)| closure::identity(record)).collect()
+    }
+
+    /// What it was for, in cargo's words.
+    pub fn summary(&self) -> CallSummary {
+        let Self { invocation, document, .. } = self;
+        let feature = |cfg: &String| cfg.strip_prefix("feature=\"")?.strip_suffix('"').map(str::to_owned);
+        CallSummary {
+            package: document.package.name.clone(),
+            package_version: document.package.version.clone(),
+            checksum: document.package.checksum,
+            crate_name: document.crate_name.clone(),
+            kind: kind(invocation.crate_type),
+            check: invocation.emit == sealift_policy::invocation::Emit::Metadata,
+            features: document.cfg.iter().filter_map(feature).collect(),
+            target: document.target.clone(),
+            codegen: document.codegen.clone(),
+            externs: (self.dependencies.iter())
+                .filter_map(|dependency| {
+                    let (record, _) = dependency.library.as_ref()?;
+                    Some(CallExtern { name: dependency.name.clone(), unit_key: record.unit_key })
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Dependency {
+    fn input(&self) -> ExternInput {
+        let content = match &self.library {
+            None => ExternContent::Sysroot,
+            Some((record, Role::ProcMacro)) => ExternContent::ProcMacro(record.unit_key),
+            Some((record, role)) => {
+                let digest = closure::role(record, *role).expect("a dependency was found by this output");
+                if *role == Role::Rlib { ExternContent::Rlib(digest) } else { ExternContent::Rmeta(digest) }
+            }
+        };
+        ExternInput { content, name: self.name.clone() }
+    }
+}
+
+/// In cargo's words.
+pub fn kind(crate_type: CrateType) -> CallKind {
+    match crate_type {
+        CrateType::Lib => CallKind::Lib,
+        CrateType::ProcMacro => CallKind::ProcMacro,
+        CrateType::Bin => CallKind::BuildScript,
+    }
+}
+
+/// A quick look at the path; the files are compared with their archive later.
+fn is_in_registry(root: &Path) -> bool {
+    let parent = |path: &Path| path.parent().map(Path::to_owned);
+    parent(root).and_then(|id| parent(&id)).is_some_and(|src| src.ends_with("registry/src"))
+}
+
+fn variables() -> Result<BTreeMap<String, String>, NotHandled> {
+    let mut counted = BTreeMap::new();
+    for (name, value) in env::all() {
+        let Some(name) = name.to_str().filter(|name| env_counts(name)) else { continue };
+        let value = value.into_string().map_err(|_| NotHandled::NotUtf8(name.to_owned()))?;
+        counted.insert(name.to_owned(), value);
+    }
+    Ok(counted)
+}
+
+fn package(store: &Store, root: &Path, variables: &BTreeMap<String, String>) -> Result<Package, NotHandled> {
+    let variable = |name: &str| variables.get(name).ok_or(NotHandled::NoPackage);
+    let name = variable("CARGO_PKG_NAME")?.parse().map_err(|_| NotHandled::NoPackage)?;
+    let version = variable("CARGO_PKG_VERSION")?.parse().map_err(|_| NotHandled::NoPackage)?;
+    Ok(Package { checksum: sources::checksum(store, root)?, name, version })
+}
+
+fn dependencies(store: &Store, invocation: &Invocation) -> Result<Vec<Dependency>, NotHandled> {
+    let mut dependencies = vec![];
+    for dependency in &invocation.externs {
+        let name = dependency.name.clone();
+        let Some(path) = &dependency.path else {
+            dependencies.push(Dependency { name, library: None });
+            continue;
+        };
+        let digest = known::digest_at(store, path)
+            .map_err(|error| NotHandled::Dependency { name: name.clone(), problem: error.to_string() })?;
+        let record = store.output(digest).ok_or_else(|| NotHandled::UnknownDependency(name.clone()))?;
+        let role = record.outputs.iter().find(|output| output.sha256 == digest).map(|output| output.role);
+        let role = role.ok_or_else(|| NotHandled::UnknownDependency(name.clone()))?;
+        if role == Role::ProcMacro && is_impure_macro(&record.crate_name) {
+            return Err(NotHandled::ImpureMacro(record.crate_name));
+        }
+        dependencies.push(Dependency { name, library: Some((record, role)) });
+    }
+    Ok(dependencies)
+}
+
+fn closure(
+    store: &Store,
+    invocation: &Invocation,
+    dependencies: &[Dependency],
+) -> Result<(Closure, Option<Digest>), NotHandled> {
+    let direct: Vec<_> = dependencies.iter().filter_map(|dependency| Some(dependency.library.as_ref()?.0.clone())).collect();
+    let closure = Closure::of(store, &direct).map_err(|error| NotHandled::UnknownDependency(error.to_string()))?;
+    if !invocation.links() || direct.is_empty() {
+        return Ok((closure, None));
+    }
+    let objects = closure.objects().ok_or_else(|| NotHandled::UnknownDependency("a library's object code".into()))?;
+    Ok((closure, Some(objects)))
+}
+
+fn out_dir(env: &Env, package_root: &Path) -> Result<(Option<OutDir>, Vec<PathBuf>), NotHandled> {
+    let Some(path) = env.absolute_path(env::OUT_DIR) else { return Ok((None, vec![])) };
+    path.to_str().ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
+    let registry = package_root.parent().unwrap_or(package_root);
+    let out_dirs = spellings(&path).into_iter().map(|folder| (folder, remap::OUT_DIR));
+    let registries = spellings(registry).into_iter().map(|folder| (folder, remap::REGISTRY));
+    let folders: Vec<_> = out_dirs.chain(registries).collect();
+    let tree = tree::digest(&path, &folders).map_err(NotHandled::OutDir)?;
+    Ok((Some(OutDir { path, tree: tree.digest }), tree.local))
+}
+
+/// A folder as it was named and as the file system resolves it, which is how rustc sees the folder it runs in.
+fn spellings(folder: &Path) -> Vec<PathBuf> {
+    let mut spellings = vec![folder.to_owned()];
+    if let Ok(resolved) = fs::canonicalize(folder)
+        && resolved != folder
+    {
+        spellings.push(resolved);
+    }
+    spellings
+}

@@ -1,0 +1,105 @@
+//! The dependency closure of a unit: the libraries that its compiler may see, and nothing else.
+//!
+//! rustc looks for a dependency under the file name that its dependents' metadata records, and falls back to every file
+//! that begins with the crate's name; what it tries on the way leaves traces in its output. So a unit is compiled
+//! against a folder that holds exactly its closure, under the recorded names.
+//! Must not know calls or keys.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use fs_err as fs;
+use sealift_policy::canonical;
+use sealift_policy::digest::Digest;
+use sealift_policy::local::{OutputRecord, cas_path};
+use sealift_policy::manifest::Role;
+
+use crate::store::Store;
+
+/// The closure of some dependencies, by the digest that identifies each (of its rmeta or proc macro).
+#[derive(Debug, Clone, Default)]
+pub struct Closure(BTreeMap<Digest, OutputRecord>);
+
+/// A dependency of the closure is not known to the store.
+#[derive(Debug, thiserror::Error)]
+#[error("dependency with content {0} is not known to the local store")]
+pub struct Unknown(Digest);
+
+/// What a compiler needs of the libraries in a closure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Their metadata.
+    Metadata,
+    /// Their object code, with the metadata inside.
+    Objects,
+}
+
+impl Closure {
+    /// The closure of these dependencies. What a proc macro was built from is not part of it.
+    pub fn of(store: &Store, direct: &[OutputRecord]) -> Result<Self, Unknown> {
+        let mut closure = BTreeMap::new();
+        let mut open: Vec<OutputRecord> = direct.to_vec();
+        while let Some(record) = open.pop() {
+            let Some(identity) = identity(&record) else { continue };
+            if closure.contains_key(&identity) {
+                continue;
+            }
+            for dependency in &record.deps {
+                if !closure.contains_key(dependency) {
+                    open.push(store.output(*dependency).ok_or(Unknown(*dependency))?);
+                }
+            }
+            closure.insert(identity, record);
+        }
+        Ok(Self(closure))
+    }
+
+    /// The digest of all object code in it: proc macros by their unit, since their linked bytes say nothing more.
+    /// `None` when a library's object code is not known.
+    pub fn objects(&self) -> Option<Digest> {
+        let mut lines = vec![];
+        for record in self.0.values() {
+            let content = match role(record, Role::ProcMacro) {
+                Some(_) => record.unit_key.digest(),
+                None => role(record, Role::Rlib)?,
+            };
+            lines.push(format!("{} {content}", record.crate_name));
+        }
+        lines.sort();
+        Some(Digest::of(canonical::to_string(&lines).as_bytes()))
+    }
+
+    /// Links the closure into a folder under canonical names.
+    pub fn link_into(&self, store: &Store, folder: &Path, needs: Needs) -> io::Result<()> {
+        for record in self.0.values() {
+            for output in &record.outputs {
+                let wanted = match output.role {
+                    Role::ProcMacro => true,
+                    Role::Rmeta => needs == Needs::Metadata,
+                    Role::Rlib => needs == Needs::Objects,
+                    Role::BuildScript => false,
+                };
+                if wanted {
+                    let name = output.role.file_name(&record.crate_name, record.unit_key);
+                    link(&store.path(&cas_path(output.sha256)), &folder.join(name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What identifies a library or proc macro by content.
+pub fn identity(record: &OutputRecord) -> Option<Digest> {
+    role(record, Role::Rmeta).or_else(|| role(record, Role::ProcMacro))
+}
+
+/// The content of one of its outputs.
+pub fn role(record: &OutputRecord, role: Role) -> Option<Digest> {
+    record.outputs.iter().find(|output| output.role == role).map(|output| output.sha256)
+}
+
+fn link(stored: &Path, name: &Path) -> io::Result<()> {
+    fs::hard_link(stored, name).or_else(|_| fs::copy(stored, name).map(drop))
+}

@@ -1,0 +1,232 @@
+//! `cargo sealift`: the command line, and which module does what.
+//!
+//! Owns the arguments and the exit codes. Must not know how any command works.
+
+mod completions;
+mod context;
+mod doctor;
+mod explain;
+mod fetch;
+mod gc;
+mod pass_through;
+mod request;
+mod setup;
+mod stats;
+mod trust;
+mod verify;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::report::shell::{Shell, Verbosity};
+use context::Context;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "cargo sealift", bin_name = "cargo sealift", version, about, long_about = LONG, after_help = EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const LONG: &str = "Fetches prebuilt, verified crates.io dependencies and compiles the rest as if it were not there.
+
+`cargo sealift build`, `check`, `test`, `run`, `clippy`, `doc` and every other cargo command with its arguments: fetch
+what the command will need, then run cargo with Sealift's wrapper.";
+
+const EXAMPLES: &str = "Examples:
+  cargo sealift build --release      Build once with Sealift
+  cargo sealift setup                Build always with Sealift: plain `cargo build` uses it, too
+  cargo sealift stats                What the last build reused
+  cargo sealift explain syn          Why `syn` was compiled
+  cargo sealift doctor               Check the set-up";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch what a cargo command will need, without running it
+    Fetch(FetchArgs),
+    /// Make every cargo build use Sealift, or undo that
+    Setup(SetupArgs),
+    /// Count what the last build reused, fetched and compiled
+    Stats(Format),
+    /// Say why units of the last build were reused or compiled
+    Explain(ExplainArgs),
+    /// Check what in a target folder and in the local store came from elsewhere, and whether it is still trusted
+    Verify(VerifyArgs),
+    /// Check the set-up and say how to repair it
+    Doctor(Format),
+    /// Ask for this project's crates.io units to be built
+    Request(RequestArgs),
+    /// Show who is trusted
+    #[command(subcommand)]
+    Trust(TrustCommand),
+    /// Remove the oldest units from the local store
+    Gc(GcArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Any cargo command: fetch what it will need, then run it
+    #[command(external_subcommand)]
+    Cargo(Vec<OsString>),
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, Args)]
+struct Format {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cargo sealift fetch\n  cargo sealift fetch -- test --release")]
+struct FetchArgs {
+    /// Only warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The cargo command, `build` by default
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo sealift setup --url https://sealift.example --trust-root trust-policy.json
+  cargo sealift setup --undo")]
+struct SetupArgs {
+    /// Base URL of the public store
+    #[arg(long)]
+    url: Option<String>,
+    /// The trust policy to pin: a copy is kept
+    #[arg(long, value_name = "FILE")]
+    trust_root: Option<PathBuf>,
+    /// Put everything back as it was
+    #[arg(long, conflicts_with_all = ["url", "trust_root"])]
+    undo: bool,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Keep a wrapper that is configured already: it gets what Sealift does not handle
+    #[arg(long)]
+    keep_wrapper: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// Only this crate or package
+    #[arg(value_name = "CRATE")]
+    name: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// The target folder; without it that of the project in the current folder
+    #[arg(long, value_name = "DIR")]
+    target_dir: Option<PathBuf>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct RequestArgs {
+    /// Print exactly what would be sent, and send nothing
+    #[arg(long)]
+    print: bool,
+    /// The cargo command, `build` by default
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TrustCommand {
+    /// Show the trust policy and the newest heads seen
+    Show(Format),
+}
+
+#[derive(Debug, Args)]
+struct GcArgs {
+    /// Keep at most this much, such as `20GiB` or `500MB`
+    #[arg(long, value_name = "SIZE", default_value = "20GiB")]
+    max_size: String,
+}
+
+/// What the program says with its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// All is well.
+    Success,
+    /// Something was found: `verify` and `doctor`.
+    Found,
+    /// The command could not be carried out.
+    Failed,
+    /// What cargo or a signal said.
+    Cargo(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => Self::SUCCESS,
+            Exit::Found => Self::from(1),
+            Exit::Failed => Self::from(101),
+            Exit::Cargo(code) => Self::from(code),
+        }
+    }
+}
+
+/// Runs the program with these arguments.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    // cargo calls `cargo-sealift sealift ...`.
+    if args.get(1).is_some_and(|arg| arg == "sealift") {
+        args.remove(1);
+    }
+    let parsed = Cli::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and errors alike go where they belong; nothing can be done when they cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let context = Context::load();
+    match dispatch(&context, cli.command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let shell = Shell::stderr(&context.env, Verbosity::Normal);
+            shell.error(format_args!("{error:#}"));
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Cargo(words) => pass_through::run(context, words),
+        Command::Fetch(args) => fetch::run(context, args),
+        Command::Setup(args) => setup::run(context, &args),
+        Command::Stats(format) => stats::run(context, format),
+        Command::Explain(args) => explain::run(context, &args),
+        Command::Verify(args) => verify::run(context, &args),
+        Command::Doctor(format) => doctor::run(context, format),
+        Command::Request(args) => request::run(context, args),
+        Command::Trust(TrustCommand::Show(format)) => trust::show(context, format),
+        Command::Gc(args) => gc::run(context, &args),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

@@ -1,0 +1,126 @@
+//! `cargo sealift build` and every other cargo command: prefetch, cargo with the wrapper, one line at the end.
+//!
+//! Owns that the command behaves as cargo does: its exit code, its signals, its output.
+//! Must not know what is prefetched or what the wrapper does.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+
+use anyhow::Context as _;
+use sealift_policy::local::BuildEvent;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::context::{Context, WRAPPER};
+use super::{Exit, fetch};
+use crate::cargo::{self, CargoCommand};
+use crate::env;
+use crate::events::{self, BuildId};
+use crate::prefetch::Fetched;
+use crate::report::shell::{Shell, Verbosity};
+use crate::report::tally::Tally;
+
+/// Runs a cargo command with Sealift.
+pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exit> {
+    let Some(command) = CargoCommand::new(words) else { return Ok(Exit::Failed) };
+    let verbosity = if command.is_quiet() { Verbosity::Quiet } else { Verbosity::Normal };
+    let shell = Shell::stderr(&context.env, verbosity);
+    let program = cargo::program(&context.env);
+    let mut child = Command::new(&program);
+    child.arg(&command.name).args(&command.args);
+
+    let wrapper = match (context.config.store(), Context::wrapper()) {
+        (Some(store), Ok(wrapper)) => Some((store, wrapper)),
+        (Some(_), Err(error)) => {
+            shell.warn(format_args!("{error:#}; building without Sealift"));
+            None
+        }
+        (None, _) => None,
+    };
+    let Some((store, wrapper)) = wrapper else {
+        let status = wait(child.spawn().with_context(|| cargo::display(&program, &command))?)?;
+        return Ok(as_cargo(status));
+    };
+
+    let fetched = fetch::prefetch(context, &command, shell);
+    fetch::raise(context, shell, &fetched.alarms)?;
+    wrap(context, &mut child, &wrapper);
+    let child = child.spawn().with_context(|| format!("failed to run `{}`", cargo::display(&program, &command)))?;
+    let build = BuildId::of_process(child.id());
+    note(store, build, fetched);
+    let status = wait(child)?;
+    if let Some(summary) = build.and_then(|build| events::read(store, build).ok()).and_then(|build| {
+        let tally = Tally::of(&build.events);
+        tally.summary()
+    }) {
+        shell.status("Sealift", summary);
+    }
+    Ok(as_cargo(status))
+}
+
+/// What happened before cargo began belongs to cargo's build. Losing it loses numbers only.
+fn note(store: &Path, build: Option<BuildId>, fetched: Fetched) {
+    if let Some(build) = build {
+        let _ = events::append(store, build, &BuildEvent::Prefetch(fetched.event));
+    }
+}
+
+/// Puts the wrapper where cargo looks for one; a wrapper that was there gets what Sealift does not handle.
+fn wrap(context: &Context, cargo: &mut Command, wrapper: &Path) {
+    let env = &context.env;
+    let present = env.raw(env::RUSTC_WRAPPER).or_else(|| env.raw(env::CARGO_BUILD_RUSTC_WRAPPER));
+    let other = present.filter(|other| !other.is_empty() && !is_ours(Path::new(other)));
+    if let (Some(other), None) = (other, &context.config.next_wrapper) {
+        cargo.env(env::NEXT_WRAPPER, other);
+    }
+    cargo.env(env::RUSTC_WRAPPER, wrapper);
+    // cargo runs the wrapper in other folders.
+    if let Some(policy) = context.config.trust_policy.as_ref().filter(|policy| policy.is_relative())
+        && let Ok(policy) = std::path::absolute(policy)
+    {
+        cargo.env(env::TRUST_ROOT, policy);
+    }
+}
+
+/// Whether a wrapper is Sealift's, wherever it lies: two of them in a row would only be slow.
+pub(super) fn is_ours(wrapper: &Path) -> bool {
+    wrapper.file_stem().is_some_and(|name| name == WRAPPER)
+}
+
+/// Waits for cargo. Signals of the terminal reach cargo directly, so here they only must not end us before it; those
+/// that reach us alone are passed on.
+fn wait(mut child: Child) -> anyhow::Result<ExitStatus> {
+    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])?;
+    let handle = signals.handle();
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let passing_on = thread::spawn(move || {
+        for signal in signals.forever() {
+            let signal = match signal {
+                SIGTERM => rustix::process::Signal::TERM,
+                SIGHUP => rustix::process::Signal::HUP,
+                _ => continue,
+            };
+            if let Some(pid) = pid {
+                // It may have ended meanwhile.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    });
+    let status = child.wait().context("failed to wait for cargo");
+    handle.close();
+    let _ = passing_on.join();
+    status
+}
+
+/// Ends as cargo did: by the same signal, or with the same code.
+fn as_cargo(status: ExitStatus) -> Exit {
+    if let Some(signal) = status.signal() {
+        // Returns only if the signal does not end a process.
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
+        return Exit::Cargo(u8::try_from(128 + signal).unwrap_or(u8::MAX));
+    }
+    Exit::Cargo(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+}

@@ -1,0 +1,183 @@
+//! Whether a stored unit may be used for a call.
+//!
+//! Owns the order of the checks, and [`Reusable`], which only they make: installing takes nothing else. What was
+//! downloaded is verified again at each use, against the policy of now.
+//! Must not know how a unit is installed or compiled.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+use sealift_policy::key::Class;
+use sealift_policy::local::UnitOrigin;
+use sealift_policy::manifest::{EnvDep, MalformedManifest, Manifest, Role, glibc_version};
+use sealift_policy::remap::{self, Places};
+use sealift_policy::trust::{Freshness, Rejection, Subject, TrustPolicy, Verified};
+
+use crate::call::Call;
+use crate::config::Config;
+use crate::env::Env;
+use crate::glibc;
+use crate::record;
+use crate::store::Store;
+
+/// What to do for a call.
+#[derive(Debug)]
+pub enum Decision {
+    /// Install this.
+    Reuse(Reusable),
+    /// Run the canonical call.
+    Compile(Miss),
+}
+
+/// A stored unit that passed every check for one call. Only [`decide`] makes one.
+#[derive(Debug)]
+pub struct Reusable {
+    trusted: Trusted,
+    blobs: Vec<(Role, PathBuf)>,
+    compile_ms: u64,
+}
+
+#[derive(Debug)]
+enum Trusted {
+    /// The user's own compiler made it.
+    Own(Manifest),
+    /// A quorum of operators vouches for it.
+    Quorum(Verified<Manifest>),
+}
+
+/// Why a stored unit is not used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Miss {
+    #[error("not in the local store")]
+    NotStored,
+    #[error("the local record is damaged")]
+    DamagedRecord(#[source] MalformedManifest),
+    #[error("its {0:?} output is missing from the local store or damaged")]
+    DamagedOutput(Role),
+    #[error("it was compiled with another value of `{0}`")]
+    Env(String),
+    #[error("it needs glibc {needed}, here is {}", .found.as_deref().unwrap_or("none that is known"))]
+    Glibc { needed: String, found: Option<String> },
+    #[error("messages are asked for in another form than its diagnostics have")]
+    Presentation,
+    #[error("there is no trust policy to believe it by: {0}")]
+    NoTrustPolicy(String),
+    #[error("it is not believed")]
+    Rejected(#[source] Rejection),
+}
+
+impl Miss {
+    /// Whether this looks like an attack.
+    pub fn is_suspicious(&self) -> bool {
+        matches!(self, Self::Rejected(rejection) if !rejection.is_innocent())
+    }
+
+    /// Whether something was there but refused.
+    pub fn is_rejection(&self) -> bool {
+        matches!(self, Self::Rejected(_) | Self::DamagedRecord(_) | Self::DamagedOutput(_))
+    }
+}
+
+impl Reusable {
+    /// What it consists of.
+    pub fn manifest(&self) -> &Manifest {
+        match &self.trusted {
+            Trusted::Own(manifest) => manifest,
+            Trusted::Quorum(verified) => verified.value(),
+        }
+    }
+
+    /// Its outputs in the store.
+    pub fn blobs(&self) -> &[(Role, PathBuf)] {
+        &self.blobs
+    }
+
+    /// Whether it was downloaded.
+    pub fn was_fetched(&self) -> bool {
+        matches!(self.trusted, Trusted::Quorum(_))
+    }
+
+    /// How long it took to compile.
+    pub fn compile_ms(&self) -> u64 {
+        self.compile_ms
+    }
+}
+
+/// Decides about a call.
+pub fn decide(store: &Store, config: &Config, call: &Call, places: &Places) -> Decision {
+    match check(store, config, call, places) {
+        Ok(reusable) => Decision::Reuse(reusable),
+        Err(miss) => Decision::Compile(miss),
+    }
+}
+
+fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result<Reusable, Miss> {
+    let unit = store.unit(call.key).ok_or(Miss::NotStored)?;
+    let trusted = match &unit.origin {
+        UnitOrigin::Compiled => {
+            Trusted::Own(Manifest::from_canonical(unit.manifest.as_bytes()).map_err(Miss::DamagedRecord)?)
+        }
+        UnitOrigin::Fetched { proofs } => {
+            let policy = trust_policy(config).map_err(Miss::NoTrustPolicy)?;
+            let subject = Subject { unit_key: call.key, document: &call.document, class: call.class() };
+            // It was fresh when it was fetched; who vouches for it is checked against the policy of now.
+            let verified = policy.verify(&subject, unit.manifest.as_bytes(), proofs, Freshness::Any);
+            Trusted::Quorum(verified.map_err(Miss::Rejected)?)
+        }
+    };
+    let mut reusable = Reusable { trusted, blobs: vec![], compile_ms: unit.compile_ms };
+    let manifest = reusable.manifest();
+    if manifest.unit_key != call.key || call.document.expected_roles() != Some(&roles(manifest)[..]) {
+        return Err(Miss::Rejected(Rejection::OtherUnit(manifest.unit_key)));
+    }
+    check_env(manifest, places)?;
+    if reusable.was_fetched() && call.class() == Class::HostCode {
+        check_glibc(store, manifest)?;
+    }
+    if !manifest.diagnostics.is_empty() && !record::is_usual_presentation(call) {
+        return Err(Miss::Presentation);
+    }
+    let mut blobs = vec![];
+    for output in &manifest.outputs {
+        let blob = store.blob(output.sha256, output.size).ok_or(Miss::DamagedOutput(output.role))?;
+        blobs.push((output.role, blob));
+    }
+    reusable.blobs = blobs;
+    Ok(reusable)
+}
+
+fn roles(manifest: &Manifest) -> Vec<Role> {
+    manifest.outputs.iter().map(|output| output.role).collect()
+}
+
+/// Reads the trust policy of now.
+pub fn trust_policy(config: &Config) -> Result<TrustPolicy, String> {
+    let path = config.trust_policy.as_deref().ok_or("none is configured")?;
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("`{}`: {error}", path.display()))
+}
+
+/// Set, unset and empty are three things.
+fn check_env(manifest: &Manifest, places: &Places) -> Result<(), Miss> {
+    for EnvDep { name, value } in &manifest.env_deps {
+        let here = match Env::process().raw(name) {
+            None => None,
+            Some(here) => match here.into_string() {
+                Ok(here) => Some(remap::to_canonical_paths(&here, places)),
+                Err(_) => return Err(Miss::Env(name.clone())),
+            },
+        };
+        if here != *value {
+            return Err(Miss::Env(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn check_glibc(store: &Store, manifest: &Manifest) -> Result<(), Miss> {
+    let Some(needed) = &manifest.glibc else { return Ok(()) };
+    let found = glibc::version(store);
+    let new_enough = found.as_deref().and_then(glibc_version) >= glibc_version(needed);
+    if found.is_some() && new_enough { Ok(()) } else { Err(Miss::Glibc { needed: needed.clone(), found }) }
+}

@@ -1,0 +1,192 @@
+//! The newest head that this machine has seen of each log, and the refusal of anything that does not extend it.
+//!
+//! Owns `heads/` and `evidence/` in the local store. A smaller tree, another root at the same size and a larger tree
+//! that is not consistent are refused, with both signed heads kept.
+//! Must not know the network, or which operators are enough.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use sealift_policy::digest::Digest;
+use sealift_policy::local::{self, VERSION_DIR};
+use sealift_policy::log::checkpoint::CheckpointError;
+use sealift_policy::log::{ConsistencyProof, LogVerifier, SignedCheckpoint, TreeHash, VerifiedCheckpoint};
+use sealift_policy::name::OperatorName;
+use sealift_policy::wire::LogState;
+
+/// The heads in one local store.
+#[derive(Debug, Clone)]
+pub(crate) struct Heads {
+    root: PathBuf,
+}
+
+/// A log that the trust policy names.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    /// Whose.
+    pub(crate) operator: OperatorName,
+    /// Which of the operator's.
+    pub(crate) epoch: u32,
+    /// Its key.
+    pub(crate) key: LogVerifier,
+}
+
+/// Why an offered head is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HeadRefused {
+    /// Not a checkpoint that the log's key has signed.
+    #[error("log `{log}` of `{operator}`: {reason}")]
+    NotSigned {
+        /// Whose log.
+        operator: OperatorName,
+        /// Which log.
+        log: String,
+        /// What is wrong with it.
+        #[source]
+        reason: CheckpointError,
+    },
+    /// Properly signed, but it contradicts the head that was seen before.
+    #[error("log of `{operator}` contradicts itself: {how}; both heads are kept in `{}`", evidence.display())]
+    Contradicts {
+        /// Whose log.
+        operator: OperatorName,
+        /// How.
+        how: Contradiction,
+        /// The file with both signed heads.
+        evidence: PathBuf,
+    },
+    /// The new head could not be remembered, so that going back behind it would not be noticed.
+    #[error("failed to remember the head of `{operator}`")]
+    Store {
+        /// Whose log.
+        operator: OperatorName,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// How two signed heads of one log contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Contradiction {
+    /// It went back.
+    #[error("{offered} leaves after {known} were seen")]
+    Smaller {
+        /// Size of the known head.
+        known: u64,
+        /// Size of the offered head.
+        offered: u64,
+    },
+    /// Two trees of one size.
+    #[error("two trees of {size} leaves")]
+    OtherRoot {
+        /// The size of both.
+        size: u64,
+    },
+    /// A larger tree without the proof that it begins with the known one.
+    #[error("no proof that the tree of {offered} leaves extends the known one of {known}")]
+    NotConsistent {
+        /// Size of the known head.
+        known: u64,
+        /// Size of the offered head.
+        offered: u64,
+    },
+}
+
+impl Heads {
+    /// The heads in this local store.
+    pub(crate) fn new(store: &Path) -> Self {
+        Self { root: store.join(VERSION_DIR) }
+    }
+
+    /// The newest head that was seen of this log. One that is damaged or of another key is as good as none.
+    pub(crate) fn known(&self, log: &Log) -> Option<VerifiedCheckpoint> {
+        let bytes = fs_err::read(self.path(log)).ok()?;
+        SignedCheckpoint::parse(&bytes).ok()?.verify(&log.key).ok()
+    }
+
+    /// Accepts an offered head if it extends `known`, which the offer's consistency proof must start from, and
+    /// remembers it.
+    pub(crate) fn advance(
+        &self,
+        log: &Log,
+        known: Option<&VerifiedCheckpoint>,
+        offer: &LogState,
+    ) -> Result<VerifiedCheckpoint, HeadRefused> {
+        let signed = SignedCheckpoint::parse(offer.checkpoint.as_bytes()).and_then(|head| head.verify(&log.key));
+        let head = signed.map_err(|reason| HeadRefused::NotSigned {
+            operator: log.operator.clone(),
+            log: log.key.origin().to_string(),
+            reason,
+        })?;
+        if let Some(known) = known {
+            self.check(log, known, &head, offer)?;
+        }
+        self.remember(log, &head).map_err(|source| HeadRefused::Store { operator: log.operator.clone(), source })?;
+        Ok(head)
+    }
+
+    fn check(
+        &self,
+        log: &Log,
+        known: &VerifiedCheckpoint,
+        head: &VerifiedCheckpoint,
+        offer: &LogState,
+    ) -> Result<(), HeadRefused> {
+        let (before, after) = (known.size().value(), head.size().value());
+        let how = if after < before {
+            Contradiction::Smaller { known: before, offered: after }
+        } else if after == before && head.root() != known.root() {
+            Contradiction::OtherRoot { size: after }
+        } else if after == before || before == 0 || extends(known, head, &offer.consistency) {
+            return Ok(());
+        } else {
+            Contradiction::NotConsistent { known: before, offered: after }
+        };
+        let evidence = self.keep_evidence(log, known, head);
+        Err(HeadRefused::Contradicts { operator: log.operator.clone(), how, evidence })
+    }
+
+    /// Writes both heads into one file. Named by content, so that a thousand builds keep one copy. That it cannot be
+    /// written must not turn a refusal into something else.
+    fn keep_evidence(&self, log: &Log, known: &VerifiedCheckpoint, head: &VerifiedCheckpoint) -> PathBuf {
+        let separator = b"\n---\n".as_slice();
+        let text = [known.as_bytes(), separator, head.as_bytes()].concat();
+        let folder = self.root.join("evidence");
+        let name = format!("heads-{}-{}-{}.txt", log.operator, log.epoch, Digest::of(&text).short());
+        let path = folder.join(name);
+        let _ = fs_err::create_dir_all(&folder).and_then(|()| fs_err::write(&path, text));
+        path
+    }
+
+    /// Replaces the remembered head, unless another build has remembered a newer one meanwhile.
+    fn remember(&self, log: &Log, head: &VerifiedCheckpoint) -> io::Result<()> {
+        let path = self.path(log);
+        let folder = path.parent().expect("a head lies in its operator's folder");
+        fs_err::create_dir_all(folder)?;
+        let lock = fs_err::File::create(folder.join("lock"))?;
+        lock.file().lock()?;
+        let order = |head: &VerifiedCheckpoint| (head.size(), head.time());
+        if self.known(log).is_some_and(|newest| order(&newest) >= order(head)) {
+            return Ok(());
+        }
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(head.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    fn path(&self, log: &Log) -> PathBuf {
+        self.root.join(local::head_path(&log.operator, log.epoch))
+    }
+}
+
+fn extends(known: &VerifiedCheckpoint, head: &VerifiedCheckpoint, proof: &[String]) -> bool {
+    let hashes = proof.iter().map(|hash| hash.parse::<TreeHash>().ok()).collect::<Option<Vec<_>>>();
+    let proof = hashes.and_then(|hashes| ConsistencyProof::try_from(hashes).ok());
+    proof.is_some_and(|proof| proof.verify((known.size(), known.root()), (head.size(), head.root())).is_ok())
+}
+
+#[cfg(test)]
+mod tests;

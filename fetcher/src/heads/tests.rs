@@ -1,0 +1,160 @@
+use rand_core::OsRng;
+use sealift_policy::log::{Checkpoint, LogSigner, Origin, Tree, TreeSize};
+
+use super::*;
+
+/// A log that can sign any of its older trees, and a store that looks at it.
+struct Fixture {
+    folder: tempfile::TempDir,
+    signer: LogSigner,
+    tree: Tree,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let operator: OperatorName = "alpha".parse().unwrap();
+        let leaves = (0..9_u8).map(|leaf| TreeHash::of_leaf(&[leaf]));
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            signer: LogSigner::generate(Origin::of(&operator, 1), &mut OsRng),
+            tree: Tree::of(leaves).unwrap(),
+        }
+    }
+
+    fn log(&self) -> Log {
+        Log {
+            operator: "alpha".parse().unwrap(),
+            epoch: 1,
+            key: self.signer.verifier().clone(),
+        }
+    }
+
+    fn heads(&self) -> Heads {
+        Heads::new(self.folder.path())
+    }
+
+    fn offer(&self, tree: &Tree, from: u64, size: u64) -> LogState {
+        let (from, size) = (TreeSize::try_from(from).unwrap(), TreeSize::try_from(size).unwrap());
+        let checkpoint = Checkpoint {
+            origin: self.signer.verifier().origin().clone(),
+            size,
+            root: tree.root_at(size).unwrap(),
+            time: 1_700_000_000 + size.value(),
+        };
+        let consistency = if from <= size { tree.consistency(from, size).unwrap() } else { ConsistencyProof::default() };
+        LogState {
+            operator: "alpha".parse().unwrap(),
+            epoch: 1,
+            checkpoint: String::from_utf8(checkpoint.sign(&self.signer).unwrap().as_bytes().to_vec()).unwrap(),
+            consistency: consistency.hashes().iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn advance(&self, offer: &LogState) -> Result<u64, HeadRefused> {
+        let heads = self.heads();
+        let known = heads.known(&self.log());
+        heads.advance(&self.log(), known.as_ref(), offer).map(|head| head.size().value())
+    }
+
+    fn known(&self) -> Option<u64> {
+        self.heads().known(&self.log()).map(|head| head.size().value())
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        let folder = self.folder.path().join("v1/evidence");
+        let Ok(files) = fs_err::read_dir(folder) else { return vec![] };
+        files.map(|file| fs_err::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+fn fork() -> Tree {
+    Tree::of((0..9_u8).map(|leaf| TreeHash::of_leaf(&[leaf ^ 1]))).unwrap()
+}
+
+#[test]
+fn heads_that_extend_the_known_one_are_remembered() {
+    let log = Fixture::new();
+    assert_eq!(log.known(), None);
+    assert_eq!(log.advance(&log.offer(&log.tree, 0, 3)).unwrap(), 3);
+    assert_eq!(log.advance(&log.offer(&log.tree, 3, 7)).unwrap(), 7);
+    assert_eq!(log.advance(&log.offer(&log.tree, 7, 7)).unwrap(), 7);
+    assert_eq!(log.known(), Some(7));
+    assert_eq!(log.evidence(), [""; 0]);
+}
+
+#[test]
+fn a_smaller_tree_is_refused_with_both_heads_as_evidence() {
+    let log = Fixture::new();
+    let seven = log.offer(&log.tree, 0, 7);
+    let three = log.offer(&log.tree, 0, 3);
+    log.advance(&seven).unwrap();
+    let refused = log.advance(&three).unwrap_err();
+    assert!(
+        matches!(refused, HeadRefused::Contradicts { how: Contradiction::Smaller { known: 7, offered: 3 }, .. }),
+        "{refused}"
+    );
+    assert_eq!(log.known(), Some(7));
+    let evidence = log.evidence();
+    assert!(evidence[0].contains(&seven.checkpoint) && evidence[0].contains(&three.checkpoint));
+}
+
+#[test]
+fn two_trees_of_one_size_are_refused() {
+    let log = Fixture::new();
+    log.advance(&log.offer(&log.tree, 0, 7)).unwrap();
+    let refused = log.advance(&log.offer(&fork(), 7, 7)).unwrap_err();
+    assert!(matches!(refused, HeadRefused::Contradicts { how: Contradiction::OtherRoot { size: 7 }, .. }));
+    assert_eq!(log.evidence().len(), 1);
+}
+
+#[test]
+fn a_larger_tree_that_is_not_consistent_is_refused() {
+    let log = Fixture::new();
+    log.advance(&log.offer(&log.tree, 0, 3)).unwrap();
+    let mut without_proof = log.offer(&log.tree, 3, 7);
+    without_proof.consistency.clear();
+    let mut nonsense = log.offer(&log.tree, 3, 7);
+    nonsense.consistency[0] = "x".into();
+    let mut endless = log.offer(&log.tree, 3, 7);
+    endless.consistency = vec![endless.consistency[0].clone(); 100];
+    for offer in [log.offer(&fork(), 3, 7), without_proof, nonsense, endless] {
+        let refused = log.advance(&offer).unwrap_err();
+        assert!(matches!(
+            refused,
+            HeadRefused::Contradicts { how: Contradiction::NotConsistent { known: 3, offered: 7 }, .. }
+        ));
+    }
+    assert_eq!(log.known(), Some(3));
+}
+
+#[test]
+fn a_head_of_another_key_is_refused_and_nothing_is_remembered() {
+    let log = Fixture::new();
+    let other = Fixture::new();
+    let refused = log.advance(&other.offer(&other.tree, 0, 3)).unwrap_err();
+    assert!(matches!(refused, HeadRefused::NotSigned { .. }));
+    assert_eq!(log.known(), None);
+}
+
+#[test]
+fn a_damaged_or_foreign_remembered_head_is_as_good_as_none() {
+    let log = Fixture::new();
+    log.advance(&log.offer(&log.tree, 0, 7)).unwrap();
+    let path = log.folder.path().join("v1/heads/alpha/1");
+    let mut text = fs_err::read(&path).unwrap();
+    text[30] ^= 1;
+    fs_err::write(&path, text).unwrap();
+    assert_eq!(log.known(), None);
+    assert_eq!(log.advance(&log.offer(&log.tree, 0, 8)).unwrap(), 8);
+}
+
+#[test]
+fn a_build_that_began_earlier_does_not_put_the_remembered_head_back() {
+    let log = Fixture::new();
+    log.advance(&log.offer(&log.tree, 0, 3)).unwrap();
+    let heads = log.heads();
+    let known_earlier = heads.known(&log.log());
+    log.advance(&log.offer(&log.tree, 3, 9)).unwrap();
+    heads.advance(&log.log(), known_earlier.as_ref(), &log.offer(&log.tree, 3, 7)).unwrap();
+    assert_eq!(log.known(), Some(9));
+}

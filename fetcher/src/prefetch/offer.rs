@@ -1,0 +1,137 @@
+//! What a lookup offers for a unit, and whether it is believed.
+//!
+//! Owns the way from a [`UnitRecord`] of a stranger to something that may be downloaded. The decision itself is the
+//! trust policy's. Must not know the network or the local store.
+
+use std::collections::BTreeMap;
+
+use sealift_policy::digest::UnitKey;
+use sealift_policy::key::{KeyDocument, MalformedKeyDocument};
+use sealift_policy::leaf::Leaf;
+use sealift_policy::local::OperatorProof;
+use sealift_policy::log::proof::ProofError;
+use sealift_policy::log::{
+    InclusionProof, LeafIndex, SignedCheckpoint, TlogProof, TreeHash, VerifiedCheckpoint, VerifiedInclusion,
+};
+use sealift_policy::manifest::Manifest;
+use sealift_policy::name::OperatorName;
+use sealift_policy::trust::{Claim, Freshness, Rejection, Subject, TrustPolicy, Verified};
+use sealift_policy::wire::{ManifestRecord, UnitRecord, Voucher};
+
+/// The accepted heads of this lookup, by operator and epoch.
+pub(crate) type AcceptedHeads = BTreeMap<(OperatorName, u32), VerifiedCheckpoint>;
+
+/// A unit that a quorum vouches for, and what shows it.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    /// The unit.
+    pub(crate) unit_key: UnitKey,
+    /// The key document's canonical bytes.
+    pub(crate) key_document: String,
+    /// What is in them.
+    pub(crate) document: KeyDocument,
+    /// What the unit produced.
+    pub(crate) manifest: Verified<Manifest>,
+    /// The proofs, for checking again at each use.
+    pub(crate) proofs: Vec<OperatorProof>,
+    /// How long it took to compile somewhere. Not signed.
+    pub(crate) compile_ms: u64,
+}
+
+/// Why an offered unit is not believed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RefusedOffer {
+    /// The key document is of a kind that this program does not know.
+    #[error("unknown key document")]
+    UnknownDocument(#[source] MalformedKeyDocument),
+    /// The key document is malformed, or not the one that the key is the digest of.
+    #[error("the key document is not the one that its key names")]
+    OtherDocument,
+    /// The trust policy refuses it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+impl RefusedOffer {
+    /// Whether an honest service could have offered it.
+    pub(crate) fn is_innocent(&self) -> bool {
+        match self {
+            Self::UnknownDocument(_) => true,
+            Self::OtherDocument => false,
+            Self::Rejected(rejection) => rejection.is_innocent(),
+        }
+    }
+}
+
+/// Checks one offered unit.
+pub(crate) fn check(
+    policy: &TrustPolicy,
+    heads: &AcceptedHeads,
+    record: UnitRecord,
+    now: u64,
+) -> Result<Offer, RefusedOffer> {
+    let (unit_key, document) = match KeyDocument::from_canonical(record.key_document.as_bytes()) {
+        Ok(parsed) => parsed,
+        Err(error @ (MalformedKeyDocument::Version(_) | MalformedKeyDocument::CrateType(_))) => {
+            return Err(RefusedOffer::UnknownDocument(error));
+        }
+        Err(MalformedKeyDocument::NotCanonical(_)) => return Err(RefusedOffer::OtherDocument),
+    };
+    if unit_key != record.unit_key {
+        return Err(RefusedOffer::OtherDocument);
+    }
+    let class = document.class().map_err(RefusedOffer::UnknownDocument)?;
+    let subject = Subject { unit_key, document: &document, class };
+    let mut claims = Vec::new();
+    let mut proofs = Vec::new();
+    for stated in &record.manifests {
+        claims.push(claim(policy, heads, unit_key, stated, &mut proofs)?);
+    }
+    let manifest = policy.agreed(&subject, &claims, Freshness::At(now))?;
+    proofs.retain(|proof: &OperatorProof| manifest.operators().contains(&proof.operator));
+    Ok(Offer { unit_key, key_document: record.key_document, document, manifest, proofs, compile_ms: record.compile_ms })
+}
+
+/// The inclusions that hold, of operators that the policy names and whose head was accepted. One that does not hold
+/// refuses the unit: an honest service has no reason to send it.
+fn claim<'a>(
+    policy: &TrustPolicy,
+    heads: &AcceptedHeads,
+    unit_key: UnitKey,
+    stated: &'a ManifestRecord,
+    proofs: &mut Vec<OperatorProof>,
+) -> Result<Claim<'a>, Rejection> {
+    let manifest = stated.manifest.as_bytes();
+    let leaf = Leaf::new(unit_key, sealift_policy::digest::Digest::of(manifest)).to_canonical();
+    let mut inclusions = Vec::new();
+    for voucher in &stated.vouchers {
+        let log = (voucher.operator.clone(), voucher.epoch);
+        let (Some(_), Some(head)) = (policy.log(&voucher.operator, voucher.epoch), heads.get(&log)) else { continue };
+        let (index, proof) = parse(voucher).ok_or_else(|| Rejection::MalformedProof {
+            operator: voucher.operator.clone(),
+            source: ProofError::Malformed,
+        })?;
+        let inclusion = VerifiedInclusion::check(index, &proof, leaf.as_bytes(), head.clone()).map_err(|error| {
+            Rejection::NotLogged { operator: voucher.operator.clone(), source: ProofError::Merkle(error) }
+        })?;
+        proofs.push(OperatorProof {
+            operator: voucher.operator.clone(),
+            epoch: voucher.epoch,
+            proof: proof_text(index, proof, head),
+        });
+        inclusions.push((voucher.operator.clone(), voucher.epoch, inclusion));
+    }
+    Ok(Claim { manifest, inclusions })
+}
+
+fn parse(voucher: &Voucher) -> Option<(LeafIndex, InclusionProof)> {
+    let index = LeafIndex::try_from(voucher.index).ok()?;
+    let hashes: Vec<TreeHash> = voucher.proof.iter().map(|hash| hash.parse().ok()).collect::<Option<_>>()?;
+    Some((index, InclusionProof::try_from(hashes).ok()?))
+}
+
+fn proof_text(index: LeafIndex, proof: InclusionProof, head: &VerifiedCheckpoint) -> String {
+    let checkpoint = SignedCheckpoint::parse(head.as_bytes()).expect("a verified checkpoint parses");
+    let text = TlogProof { index, proof, checkpoint }.to_bytes();
+    String::from_utf8(text).expect("numbers, base64 and a signed note are UTF-8")
+}

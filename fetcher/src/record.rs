@@ -1,0 +1,159 @@
+//! What a compilation gave, as a manifest that means the same on every machine, or why it is not kept.
+//!
+//! Owns the translation between this machine's paths and the manifest's roots, and the search of outputs for paths of
+//! this machine.
+//! Must not know how the compilation was run or where the record goes.
+
+use std::path::{Component, Path, PathBuf};
+
+use memchr::memmem;
+use sealift_policy::manifest::{EnvDep, Manifest, Output, Source, SourceRoot, glibc_version};
+use sealift_policy::remap::{self, Places};
+
+use crate::call::Call;
+use crate::dep_info::DepInfo;
+
+/// Why a unit that was compiled is not kept for others.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum NotKept {
+    #[error("it reads `{0}`, which is outside its package and `OUT_DIR`")]
+    Outside(PathBuf),
+    #[error("it reads `{0}` in `OUT_DIR`, which names folders of this machine")]
+    LocalFile(PathBuf),
+    #[error("its output `{output}` names `{path}`, a folder of this machine")]
+    LocalPath { output: String, path: String },
+    #[error("its diagnostics were asked for in a form that others do not use")]
+    Presentation,
+    #[error("its output cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// How cargo asks for messages; diagnostics are kept in this form only.
+pub const PRESENTATION: &[&str] = &["--json=diagnostic-rendered-ansi,artifacts,future-incompat"];
+
+/// The manifest of a compilation.
+pub fn manifest(
+    call: &Call,
+    places: &Places,
+    outputs: Vec<Output>,
+    dep_info: &DepInfo,
+    diagnostics: &[String],
+    glibc: Option<String>,
+) -> Result<Manifest, NotKept> {
+    if !diagnostics.is_empty() && !is_usual_presentation(call) {
+        return Err(NotKept::Presentation);
+    }
+    let sources = dep_info.files.iter().map(|file| source(call, file)).collect::<Result<_, _>>()?;
+    let env_deps = (dep_info.env.iter())
+        .map(|EnvDep { name, value }| EnvDep {
+            name: name.clone(),
+            value: value.as_ref().map(|value| remap::to_canonical_paths(value, places)),
+        })
+        .collect();
+    Ok(Manifest {
+        diagnostics: diagnostics.iter().map(|line| remap::to_canonical_paths(line, places)).collect(),
+        env_deps,
+        glibc,
+        outputs,
+        sources,
+        unit_key: call.key,
+        version: 1,
+    })
+}
+
+/// Whether the call asks for messages as cargo usually does.
+pub fn is_usual_presentation(call: &Call) -> bool {
+    call.invocation.presentation == PRESENTATION
+}
+
+/// What rustc's dep-info would say here.
+pub fn dep_info(call: &Call, places: &Places, manifest: &Manifest) -> DepInfo {
+    let file = |source: &Source| match (source.root, &call.out_dir) {
+        (SourceRoot::OutDir, Some(out_dir)) => out_dir.path.join(&source.path),
+        _ => call.package_root.join(&source.path),
+    };
+    DepInfo {
+        files: manifest.sources.iter().map(file).collect(),
+        env: (manifest.env_deps.iter())
+            .map(|EnvDep { name, value }| EnvDep {
+                name: name.clone(),
+                value: value.as_ref().map(|value| remap::to_local_paths(value, places)),
+            })
+            .collect(),
+    }
+}
+
+/// Searches an output for folders of this machine.
+pub fn find_local_path(call: &Call, places: &Places, name: &str, content: &[u8]) -> Result<(), NotKept> {
+    let folders = [&places.out, &places.deps, &call.invocation.out_dir];
+    for folder in places.registry.iter().chain(&places.out_dir).chain(folders) {
+        if memmem::find(content, folder.as_os_str().as_encoded_bytes()).is_some() {
+            return Err(NotKept::LocalPath { output: name.to_owned(), path: folder.display().to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// The newest glibc version that a program's symbols ask for.
+pub fn needed_glibc(content: &[u8]) -> Option<String> {
+    const PREFIX: &[u8] = b"GLIBC_";
+    let versions = memmem::find_iter(content, PREFIX).filter_map(|place| {
+        let text = &content[place + PREFIX.len()..];
+        let end = text.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.'))?;
+        // A third part, as in 2.2.5, is below what is compared.
+        let text = std::str::from_utf8(&text[..end.min(12)]).ok()?;
+        let mut parts = text.split('.');
+        glibc_version(&format!("{}.{}", parts.next()?, parts.next()?))
+    });
+    versions.max().map(|(major, minor)| format!("{major}.{minor}"))
+}
+
+fn source(call: &Call, file: &Path) -> Result<Source, NotKept> {
+    let outside = || NotKept::Outside(file.to_owned());
+    let file = lexically_normal(file).ok_or_else(outside)?;
+    let (root, relative) = match &call.out_dir {
+        Some(out_dir) if file.starts_with(&out_dir.path) => (SourceRoot::OutDir, file.strip_prefix(&out_dir.path)),
+        _ => (SourceRoot::Package, file.strip_prefix(&call.package_root)),
+    };
+    let relative = relative.map_err(|_| outside())?;
+    if root == SourceRoot::OutDir && call.local_files.iter().any(|local| local == relative) {
+        return Err(NotKept::LocalFile(relative.to_owned()));
+    }
+    let path = relative.to_str().filter(|path| !path.is_empty()).ok_or_else(outside)?.to_owned();
+    Ok(Source { path, root })
+}
+
+/// Takes `.` and `..` out of an absolute path. Packages hold no links, so this names the same file.
+fn lexically_normal(path: &Path) -> Option<PathBuf> {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !normal.pop() {
+                    return None;
+                }
+            }
+            other => normal.push(other),
+        }
+    }
+    normal.is_absolute().then_some(normal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_glibc_symbol_version_is_found() {
+        assert_eq!(needed_glibc(b"x\0GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.4\0GLIBC_PRIVATE\0"), Some("2.34".into()));
+        assert_eq!(needed_glibc(b"nothing"), None);
+    }
+
+    #[test]
+    fn dots_are_taken_out_of_paths() {
+        assert_eq!(lexically_normal(Path::new("/a/src/../README.md")), Some("/a/README.md".into()));
+        assert_eq!(lexically_normal(Path::new("/../..")), None);
+    }
+}

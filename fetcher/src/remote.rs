@@ -1,0 +1,259 @@
+//! The public store over HTTP, with limits on everything that a stranger could make long, large or slow.
+//!
+//! Owns requests, and when a source is left alone for the rest of a build. Believes nothing: it hands out bytes.
+//! Must not know trust, the local store or what the bytes mean.
+
+use std::sync::OnceLock;
+
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use sealift_policy::layout::ObjectPath;
+use sealift_policy::wire::{LookupRequest, LookupResponse};
+
+use crate::prefetch::budget::{Budget, GaveUp, Limits, Window};
+
+/// Longest answer to a lookup in bytes.
+const MAX_LOOKUP_ANSWER: u64 = 256 << 20;
+
+/// Longest `healthz` answer or checkpoint in bytes.
+const MAX_SMALL: u64 = 64 << 10;
+
+/// A store that is asked until something is wrong with it.
+pub(crate) struct Remote {
+    client: Client,
+    base: Url,
+    budget: Budget,
+    broken: OnceLock<String>,
+}
+
+/// Why a request brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RemoteError {
+    /// Not an `http` or `https` URL.
+    #[error("`{0}` is not the URL of a store")]
+    Url(String),
+    /// The HTTP client cannot be set up on this machine.
+    #[error("failed to set up HTTP")]
+    Client(#[source] reqwest::Error),
+    /// Refused connection, DNS failure, TLS failure, a connection that breaks.
+    #[error("failed to reach `{url}`: {reason}")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// The innermost reason.
+        reason: String,
+    },
+    /// Too slow.
+    #[error("`{url}`: {reason}")]
+    TooSlow {
+        /// What was asked for.
+        url: String,
+        /// How.
+        #[source]
+        reason: GaveUp,
+    },
+    /// The object is not there.
+    #[error("`{0}` is not there")]
+    Absent(String),
+    /// Any status but 200 and 404; redirects are not followed.
+    #[error("`{url}` answers {status}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The answer's status.
+        status: u16,
+    },
+    /// A sign-in page, an encoding that was not asked for, JSON that is none.
+    #[error("`{url}` answers something else: {what}")]
+    Unexpected {
+        /// What was asked for.
+        url: String,
+        /// What came.
+        what: String,
+    },
+    /// Longer than allowed.
+    #[error("`{url}` is longer than {limit} bytes")]
+    TooLong {
+        /// What was asked for.
+        url: String,
+        /// What was allowed.
+        limit: u64,
+    },
+    /// The source was left alone after an earlier error.
+    #[error("left alone after: {0}")]
+    Broken(String),
+}
+
+impl Remote {
+    /// A store below this URL.
+    pub(crate) fn new(base: &str, limits: Limits) -> Result<Self, RemoteError> {
+        let malformed = || RemoteError::Url(base.to_owned());
+        let url = Url::parse(&format!("{base}/")).map_err(|_| malformed())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(malformed());
+        }
+        let client = Client::builder()
+            .user_agent(concat!("cargo-sealift/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(limits.connect)
+            .build()
+            .map_err(RemoteError::Client)?;
+        Ok(Self {
+            client,
+            base: url,
+            budget: Budget::start(limits),
+            broken: OnceLock::new(),
+        })
+    }
+
+    /// The time that is left, and the bytes that came.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Why the source is left alone, if it is.
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.get().map(String::as_str)
+    }
+
+    /// Leaves the source alone from now on. The first reason is kept.
+    pub(crate) fn leave_alone(&self, reason: &str) {
+        // A second reason changes nothing.
+        let _ = self.broken.set(reason.to_owned());
+    }
+
+    /// `POST /v1/lookup`.
+    pub(crate) async fn lookup(&self, request: &LookupRequest) -> Result<LookupResponse, RemoteError> {
+        let url = self.url("v1/lookup");
+        let body = serde_json::to_vec(request).expect("requests have string keys only");
+        let request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        let answer = self.bytes(&url, request, MAX_LOOKUP_ANSWER, Kind::Json).await;
+        // A store without the address cannot be used at all, unlike one that lacks an object.
+        if let Err(RemoteError::Absent(url)) = &answer {
+            self.leave_alone(&format!("`{url}` is not there"));
+        }
+        serde_json::from_slice(&answer?).map_err(|error| {
+            self.broke(RemoteError::Unexpected {
+                url: url.to_string(),
+                what: format!("not a lookup's answer ({error})"),
+            })
+        })
+    }
+
+    /// The stored bytes of an object, at most `limit` of them.
+    pub(crate) async fn object(&self, path: &ObjectPath, limit: u64) -> Result<Vec<u8>, RemoteError> {
+        let url = self.url(&path.to_string());
+        self.bytes(&url, self.client.get(url.clone()), limit, Kind::Binary).await
+    }
+
+    /// The newest signed checkpoint of a log, as text.
+    pub(crate) async fn checkpoint(&self, path: &ObjectPath) -> Result<Vec<u8>, RemoteError> {
+        let url = self.url(&path.to_string());
+        self.bytes(&url, self.client.get(url.clone()), MAX_SMALL, Kind::Text).await
+    }
+
+    /// Whether the service says that it is well.
+    pub(crate) async fn healthz(&self) -> Result<(), RemoteError> {
+        let url = self.url("healthz");
+        self.bytes(&url, self.client.get(url.clone()), MAX_SMALL, Kind::Text).await.map(drop)
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let joined = self.base.join(path.trim_start_matches('/'));
+        joined.expect("the paths of the layout are plain")
+    }
+
+    async fn bytes(&self, url: &Url, request: RequestBuilder, limit: u64, kind: Kind) -> Result<Vec<u8>, RemoteError> {
+        if let Some(reason) = self.broken() {
+            return Err(RemoteError::Broken(reason.to_owned()));
+        }
+        let result = self.receive(url, request, limit, kind).await;
+        result.map_err(|error| match error {
+            RemoteError::Absent(_) => error,
+            other => self.broke(other),
+        })
+    }
+
+    fn broke(&self, error: RemoteError) -> RemoteError {
+        self.leave_alone(&error.to_string());
+        error
+    }
+
+    async fn receive(&self, url: &Url, request: RequestBuilder, limit: u64, kind: Kind) -> Result<Vec<u8>, RemoteError> {
+        let mut window = self.budget.window();
+        let mut response = self.step(url, &mut window, request.send()).await?;
+        check_head(url, &response, kind)?;
+        let too_long = || RemoteError::TooLong { url: url.to_string(), limit };
+        if response.content_length().is_some_and(|length| length > limit) {
+            return Err(too_long());
+        }
+        let mut body = Vec::new();
+        while let Some(piece) = self.step(url, &mut window, response.chunk()).await? {
+            self.budget.arrived(piece.len() as u64);
+            if body.len() as u64 + piece.len() as u64 > limit {
+                return Err(too_long());
+            }
+            body.extend_from_slice(&piece);
+        }
+        if body.is_empty() {
+            return Err(RemoteError::Unexpected { url: url.to_string(), what: "nothing".into() });
+        }
+        Ok(body)
+    }
+
+    async fn step<T>(
+        &self,
+        url: &Url,
+        window: &mut Window,
+        step: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T, RemoteError> {
+        match self.budget.step(window, step).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(RemoteError::Unreachable { url: url.to_string(), reason: innermost(&error) }),
+            Err(reason) => Err(RemoteError::TooSlow { url: url.to_string(), reason }),
+        }
+    }
+}
+
+/// What kind of content an answer must claim to be.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Json,
+    Binary,
+    Text,
+}
+
+fn check_head(url: &Url, response: &Response, kind: Kind) -> Result<(), RemoteError> {
+    let url = || url.to_string();
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND => return Err(RemoteError::Absent(url())),
+        status => return Err(RemoteError::Status { url: url(), status: status.as_u16() }),
+    }
+    let header = |name| response.headers().get(name).map_or(Some(""), |value| value.to_str().ok());
+    let encoding = header(CONTENT_ENCODING);
+    if !matches!(encoding, Some("" | "identity")) {
+        return Err(RemoteError::Unexpected { url: url(), what: "an encoding that was not asked for".into() });
+    }
+    let kind_found = header(CONTENT_TYPE).unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let fits = match kind {
+        Kind::Json => kind_found == "application/json",
+        // What serves static files may call them anything, but a page for people is none of ours.
+        Kind::Binary => !kind_found.starts_with("text/") && !kind_found.contains("json") && !kind_found.contains("html"),
+        Kind::Text => !kind_found.contains("html"),
+    };
+    if fits {
+        Ok(())
+    } else {
+        let what = kind_found.chars().take(80).flat_map(char::escape_default).collect();
+        Err(RemoteError::Unexpected { url: url(), what })
+    }
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    reason.to_string()
+}

@@ -1,0 +1,64 @@
+//! One progress bar for a prefetch, in cargo's style.
+//!
+//! Owns how progress looks. Silent where stderr is no terminal. Must not know what is fetched.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::shell::{Shell, count};
+
+/// The bar.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    colour: bool,
+}
+
+impl Progress {
+    /// A bar on this shell, if it shows any.
+    pub(crate) fn on(shell: Shell) -> Self {
+        let bar = ProgressBar::no_length();
+        bar.set_draw_target(if shell.shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        Self { bar, colour: shell.has_colour() }
+    }
+
+    /// No bar.
+    #[cfg(test)]
+    pub(crate) fn hidden() -> Self {
+        Self { bar: ProgressBar::hidden(), colour: false }
+    }
+
+    /// cargo is asked what it plans.
+    pub(crate) fn planning(&self) {
+        self.bar.set_style(self.style("Planning", "{msg}"));
+        self.bar.set_message("what cargo will need");
+    }
+
+    /// The lookup is under way.
+    pub(crate) fn looking_up(&self, plans: usize) {
+        self.bar.set_style(self.style("Looking up", "{msg}"));
+        self.bar.set_message(count(plans as u64, "unit"));
+    }
+
+    /// Downloads begin.
+    pub(crate) fn downloading(&self, units: usize) {
+        self.bar.set_style(self.style("Fetching", "[{bar:25}] {pos}/{len} units").progress_chars("=> "));
+        self.bar.set_length(units as u64);
+        self.bar.set_position(0);
+    }
+
+    /// One unit is through.
+    pub(crate) fn downloaded(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn style(&self, verb: &str, rest: &str) -> ProgressStyle {
+        let verb = format!("{verb:>12}");
+        let verb = if self.colour { format!("\x1b[1m\x1b[36m{verb}\x1b[0m") } else { verb };
+        ProgressStyle::with_template(&format!("{verb} {rest}")).expect("our templates are well formed")
+    }
+}

@@ -1,0 +1,247 @@
+//! Whether an unpacked registry package is what its `.crate` holds.
+//!
+//! Owns the comparison of the files on disk with the archive, and the memory of its result, which is believed only
+//! while every file's size, times and inode are what they were, and never for files younger than the clock's
+//! resolution. A package is identified by the bytes of its archive, never by name and version.
+//! Must not know registries or what is compiled.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use sealift_policy::digest::{Digest, Hasher};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::store::{self, Store};
+
+/// A file changed within this many seconds before it was looked at may change again without another time.
+const CLOCK_RESOLUTION: i64 = 2;
+
+/// Most bytes that an archive may unpack to.
+const MAX_UNPACKED: u64 = 2 << 30;
+
+/// Why a package cannot be handled.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceProblem {
+    /// Not a registry package.
+    #[error("not an unpacked registry package: `{0}`")]
+    NotRegistry(PathBuf),
+    /// The archive or a file cannot be read.
+    #[error("cannot compare `{path}` with its archive: {problem}")]
+    Unreadable {
+        /// The package.
+        path: PathBuf,
+        /// What failed.
+        problem: String,
+    },
+    /// The files differ from the archive's.
+    #[error("`{0}` differs from the published package")]
+    Changed(PathBuf),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Memo {
+    files: Digest,
+    archive: Digest,
+    checksum: Digest,
+}
+
+/// What a walk over the unpacked files saw.
+struct Seen {
+    files: Vec<PathBuf>,
+    stamp: Digest,
+    newest: i64,
+}
+
+/// The SHA-256 of the package's `.crate`, after checking that `root` holds exactly its files.
+pub fn checksum(store: &Store, root: &Path) -> Result<Digest, SourceProblem> {
+    let archive = archive_of(root).ok_or_else(|| SourceProblem::NotRegistry(root.to_owned()))?;
+    let unreadable = |error: io::Error| SourceProblem::Unreadable { path: root.to_owned(), problem: error.to_string() };
+    let seen = walk(root).map_err(unreadable)?;
+    let archive_stamp = stamp_of(&archive).map_err(unreadable)?;
+    let name = root.to_string_lossy();
+    let memo_path = format!("memo/sources/{}", Digest::of(name.as_bytes()));
+    if let Some(memo) = store.read::<Memo>(&memo_path)
+        && memo.files == seen.stamp
+        && memo.archive == archive_stamp
+    {
+        return Ok(memo.checksum);
+    }
+    let (checksum, _) = store::digest_of_file(&archive).map_err(unreadable)?;
+    let published = published_files(&archive, root).map_err(unreadable)?;
+    if !same_files(root, &seen.files, &published).map_err(unreadable)? {
+        return Err(SourceProblem::Changed(root.to_owned()));
+    }
+    if seen.newest < clock::seconds() - CLOCK_RESOLUTION {
+        let memo = Memo { files: seen.stamp, archive: archive_stamp, checksum };
+        // Losing the memory costs time only.
+        let _ = store.write(&memo_path, &serde_json::to_vec(&memo).expect("a memo is always JSON"));
+    }
+    Ok(checksum)
+}
+
+/// `<registry>/cache/<id>/<name>-<version>.crate` for `<registry>/src/<id>/<name>-<version>`.
+fn archive_of(root: &Path) -> Option<PathBuf> {
+    let id = root.parent()?;
+    let src = id.parent()?;
+    if src.file_name()? != "src" {
+        return None;
+    }
+    let mut file = root.file_name()?.to_owned();
+    file.push(".crate");
+    let archive = src.with_file_name("cache").join(id.file_name()?).join(file);
+    archive.is_file().then_some(archive)
+}
+
+fn walk(root: &Path) -> io::Result<Seen> {
+    let mut hasher = Hasher::default();
+    let mut files = vec![];
+    let mut newest = i64::MIN;
+    for entry in walkdir::WalkDir::new(root).sort_by_file_name() {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let relative = entry.path().strip_prefix(root).expect("a walk stays below its root").to_owned();
+        if metadata.is_dir() {
+            continue;
+        }
+        if !metadata.is_file() {
+            return Err(io::Error::other(format!("`{}` is not a regular file", entry.path().display())));
+        }
+        hasher.update(format!("{:?} {}\n", relative.as_os_str(), stamp(&metadata)).as_bytes());
+        newest = newest.max(metadata.ctime()).max(metadata.mtime());
+        files.push(relative);
+    }
+    Ok(Seen { files, stamp: hasher.finish(), newest })
+}
+
+fn stamp_of(path: &Path) -> io::Result<Digest> {
+    Ok(Digest::of(stamp(&fs::metadata(path)?).as_bytes()))
+}
+
+fn stamp(metadata: &std::fs::Metadata) -> String {
+    let (mtime, ctime) = (metadata.mtime_nsec(), metadata.ctime_nsec());
+    format!(
+        "{} {} {} {}.{mtime} {}.{ctime}",
+        metadata.dev(),
+        metadata.ino(),
+        metadata.len(),
+        metadata.mtime(),
+        metadata.ctime()
+    )
+}
+
+/// Digests of the archive's files by their path below the package.
+fn published_files(archive: &Path, root: &Path) -> io::Result<BTreeMap<PathBuf, Digest>> {
+    let prefix = Path::new(root.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    let unpacked = flate2::read::GzDecoder::new(fs::File::open(archive)?).take(MAX_UNPACKED);
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(unpacked).entries()? {
+        let mut entry = entry?;
+        if entry.header().entry_type().is_dir() {
+            continue;
+        }
+        if !entry.header().entry_type().is_file() {
+            return Err(io::Error::other("the archive holds something that is not a file"));
+        }
+        let path = entry.path()?.into_owned();
+        let relative = path.strip_prefix(prefix).map_err(io::Error::other)?.to_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        files.insert(relative, Digest::of(&content));
+    }
+    Ok(files)
+}
+
+fn same_files(root: &Path, found: &[PathBuf], published: &BTreeMap<PathBuf, Digest>) -> io::Result<bool> {
+    let mut matching = 0;
+    for file in found {
+        match published.get(file) {
+            Some(digest) if store::digest_of_file(&root.join(file))?.0 == *digest => matching += 1,
+            // cargo's own note that unpacking was finished.
+            None if file == Path::new(".cargo-ok") => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(matching == published.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Registry {
+        _folder: tempfile::TempDir,
+        root: PathBuf,
+        store: Store,
+    }
+
+    /// An unpacked package with its archive, as cargo lays them out; files are old enough to be remembered.
+    fn registry(files: &[(&str, &str)]) -> Registry {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("registry/src/id/a-1.0.0");
+        let cache = folder.path().join("registry/cache/id");
+        fs::create_dir_all(&cache).unwrap();
+        let gzip = flate2::write::GzEncoder::new(
+            fs::File::create(cache.join("a-1.0.0.crate")).unwrap(),
+            flate2::Compression::fast(),
+        );
+        let mut tar = tar::Builder::new(gzip);
+        for (name, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, format!("a-1.0.0/{name}"), content.as_bytes()).unwrap();
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap();
+        fs::write(root.join(".cargo-ok"), "{\"v\":1}").unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        Registry { root, store, _folder: folder }
+    }
+
+    #[test]
+    fn an_untouched_package_is_known_by_its_archive() {
+        let registry = registry(&[("src/lib.rs", "fn a() {}"), ("Cargo.toml", "")]);
+        let archive = registry.root.join("../../../cache/id/a-1.0.0.crate");
+        let expected = store::digest_of_file(&archive).unwrap().0;
+        assert_eq!(checksum(&registry.store, &registry.root).unwrap(), expected);
+    }
+
+    #[test]
+    fn sources_edited_by_hand_are_noticed() {
+        let changes: [fn(&Path); 5] = [
+            |root| fs::write(root.join("src/lib.rs"), "fn b() {}").unwrap(),
+            |root| fs::write(root.join("src/extra.rs"), "").unwrap(),
+            |root| fs::remove_file(root.join("src/b.rs")).unwrap(),
+            |root| {
+                // The multiset of contents stays the same.
+                fs::write(root.join("src/lib.rs"), "fn bb() {}").unwrap();
+                fs::write(root.join("src/b.rs"), "fn aa() {}").unwrap();
+            },
+            |root| {
+                fs::remove_file(root.join("src/b.rs")).unwrap();
+                fs_err::os::unix::fs::symlink("lib.rs", root.join("src/b.rs")).unwrap();
+            },
+        ];
+        for change in changes {
+            let registry = registry(&[("src/lib.rs", "fn aa() {}"), ("src/b.rs", "fn bb() {}")]);
+            checksum(&registry.store, &registry.root).unwrap();
+            change(&registry.root);
+            assert!(checksum(&registry.store, &registry.root).is_err());
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_in_a_registry_is_not_handled() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let root = folder.path().join("vendor/a-1.0.0");
+        fs::create_dir_all(&root).unwrap();
+        assert!(matches!(checksum(&store, &root), Err(SourceProblem::NotRegistry(_))));
+    }
+}

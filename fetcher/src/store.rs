@@ -1,0 +1,259 @@
+//! The local store on disk: content-addressed outputs and the records about them.
+//!
+//! Owns atomicity (written beside, then renamed), immutability (read-only, one fixed old modification time) and the
+//! check that an output is still what it was. A record that is missing or damaged is as good as absent.
+//! Must not know what a unit is for, whether it is trusted, or where it will be installed.
+
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use fs_err as fs;
+use sealift_policy::digest::{Digest, Hasher, UnitKey};
+use sealift_policy::local::{self, LocalUnit, OutputRecord, STORED_MTIME, VERSION_DIR};
+use sealift_policy::name::{CrateName, CrateVersion};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A local store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// Whether a stored file may be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Read only.
+    Data,
+    /// Read and execute.
+    Executable,
+}
+
+impl Store {
+    /// The store below this folder, which need not exist yet. A store of another user is not opened.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        match fs::metadata(root) {
+            Ok(metadata) if metadata.uid() != rustix::process::geteuid().as_raw() => {
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, "the local store belongs to another user"))
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(Self { root: root.join(VERSION_DIR) }),
+        }
+    }
+
+    /// A path in the store, from its relative form.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// The store's versioned folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The record of a unit.
+    pub fn unit(&self, key: UnitKey) -> Option<LocalUnit> {
+        self.read(&local::unit_path(key)).filter(|unit: &LocalUnit| unit.version == 1 && unit.unit_key == key)
+    }
+
+    /// Writes the record of a unit; what it refers to must be there already.
+    pub fn write_unit(&self, unit: &LocalUnit) -> io::Result<()> {
+        self.write(&local::unit_path(unit.unit_key), &json(unit))
+    }
+
+    /// The library or proc macro with an output of this content.
+    pub fn output(&self, digest: Digest) -> Option<OutputRecord> {
+        self.read(&local::output_path(digest)).filter(|record: &OutputRecord| record.version == 1)
+    }
+
+    /// Writes the record under each of its outputs.
+    pub fn write_output(&self, record: &OutputRecord) -> io::Result<()> {
+        for output in &record.outputs {
+            self.write(&local::output_path(output.sha256), &json(record))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a key document and lists it under its package.
+    pub fn write_key(&self, key: UnitKey, document: &str, name: &CrateName, version: &CrateVersion) -> io::Result<()> {
+        let path = local::key_path(key);
+        if self.path(&path).exists() {
+            return Ok(());
+        }
+        self.write(&path, document.as_bytes())?;
+        self.write(&format!("{}/{key}", local::package_path(name, version)), b"")
+    }
+
+    /// Reads a JSON record.
+    pub fn read<T: DeserializeOwned>(&self, relative: &str) -> Option<T> {
+        serde_json::from_slice(&fs::read(self.path(relative)).ok()?).ok()
+    }
+
+    /// Writes a file whole or not at all.
+    pub fn write(&self, relative: &str, content: &[u8]) -> io::Result<()> {
+        let path = self.path(relative);
+        let scratch = self.scratch_file()?;
+        fs::write(&scratch, content)?;
+        move_to(&scratch, &path)
+    }
+
+    /// The file with this content, if it is there and still what it was. One that was changed is removed.
+    pub fn blob(&self, digest: Digest, size: u64) -> Option<PathBuf> {
+        let path = self.path(&local::cas_path(digest));
+        let metadata = fs::symlink_metadata(&path).ok()?;
+        if metadata.is_file() && metadata.len() == size && metadata.mtime() == STORED_MTIME {
+            return Some(path);
+        }
+        // Whoever writes to a stored file changes its time; only then is it worth reading it all.
+        match digest_of_file(&path) {
+            Ok((found, _)) if found == digest && metadata.is_file() => set_stored_time(&path).ok().map(|()| path),
+            _ => {
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    /// Takes a finished file into the store, sharing its bytes where it can.
+    pub fn adopt(&self, file: &Path, digest: Digest, mode: Mode) -> io::Result<()> {
+        let path = self.path(&local::cas_path(digest));
+        if path.exists() {
+            return Ok(());
+        }
+        let scratch = self.scratch_file()?;
+        if fs::hard_link(file, &scratch).is_err() {
+            fs::copy(file, &scratch)?;
+        }
+        self.finish(&scratch, &path, mode)
+    }
+
+    /// Puts bytes into the store whose digest the caller has verified.
+    pub fn insert(&self, bytes: &[u8], digest: Digest, mode: Mode) -> io::Result<()> {
+        let path = self.path(&local::cas_path(digest));
+        let scratch = self.scratch_file()?;
+        fs::write(&scratch, bytes)?;
+        self.finish(&scratch, &path, mode)
+    }
+
+    /// A new private folder in the store.
+    pub fn scratch_folder(&self) -> io::Result<tempfile::TempDir> {
+        let parent = self.path("tmp");
+        fs::create_dir_all(&parent)?;
+        tempfile::Builder::new().prefix("c").tempdir_in(parent)
+    }
+
+    fn scratch_file(&self) -> io::Result<PathBuf> {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let folder = self.path("tmp");
+        let name = format!("f{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&folder)?,
+            Err(error) => return Err(error),
+        }
+        Ok(path)
+    }
+
+    fn finish(&self, scratch: &Path, path: &Path, mode: Mode) -> io::Result<()> {
+        let bits = match mode {
+            Mode::Data => 0o444,
+            Mode::Executable => 0o555,
+        };
+        set_stored_time(scratch)?;
+        fs::set_permissions(scratch, std::fs::Permissions::from_mode(bits))?;
+        move_to(scratch, path)
+    }
+}
+
+/// SHA-256 and size of a file.
+pub fn digest_of_file(path: &Path) -> io::Result<(Digest, u64)> {
+    use std::io::Read;
+    let mut file = fs::File::open(path)?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 256 << 10];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((hasher.finish(), size)),
+            count => {
+                hasher.update(&buffer[..count]);
+                size += count as u64;
+            }
+        }
+    }
+}
+
+fn json<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records have string keys only")
+}
+
+fn set_stored_time(path: &Path) -> io::Result<()> {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(STORED_MTIME.unsigned_abs());
+    // Setting times needs ownership, not write permission, so a read-only descriptor will do.
+    fs::File::open(path)?.file().set_modified(time)
+}
+
+/// Renames into a folder that may not exist yet.
+fn move_to(from: &Path, to: &Path) -> io::Result<()> {
+    let Err(error) = fs::rename(from, to) else {
+        // Renaming one hard link of a file over another does nothing and keeps both.
+        let _ = fs::remove_file(from);
+        return Ok(());
+    };
+    match to.parent() {
+        Some(parent) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(parent)?;
+            fs::rename(from, to)
+        }
+        _ => {
+            let _ = fs::remove_file(from);
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        (folder, store)
+    }
+
+    #[test]
+    fn a_stored_file_that_was_changed_is_noticed_and_removed() {
+        let (_folder, store) = store();
+        let digest = Digest::of(b"content");
+        store.insert(b"content", digest, Mode::Data).unwrap();
+        let path = store.blob(digest, 7).unwrap();
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&path, b"CONTENT").unwrap();
+        assert_eq!(store.blob(digest, 7), None);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stored_file_that_was_only_touched_is_kept() {
+        let (_folder, store) = store();
+        let digest = Digest::of(b"content");
+        store.insert(b"content", digest, Mode::Data).unwrap();
+        let path = store.blob(digest, 7).unwrap();
+        fs::File::open(&path).unwrap().file().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(store.blob(digest, 7), Some(path.clone()));
+        assert_eq!(fs::metadata(&path).unwrap().mtime(), STORED_MTIME);
+    }
+
+    #[test]
+    fn a_damaged_record_is_as_good_as_absent() {
+        let (_folder, store) = store();
+        let key = UnitKey::new(Digest::of(b"key"));
+        store.write(&local::unit_path(key), b"{\"version\":1").unwrap();
+        assert!(store.unit(key).is_none());
+    }
+}

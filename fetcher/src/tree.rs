@@ -1,0 +1,114 @@
+//! The digest of a build script's `OUT_DIR`.
+//!
+//! Owns what counts of the tree: relative names, contents with this machine's folders replaced, executable bits. A
+//! file that names a folder of this machine is listed, so that nothing that reads it is shared.
+//! Must not know who reads the tree.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use memchr::memmem;
+use sealift_policy::digest::{Digest, Hasher};
+
+/// A build script's output.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    /// The digest of all of it.
+    pub digest: Digest,
+    /// Files, relative, whose content names a folder of this machine.
+    pub local: Vec<PathBuf>,
+}
+
+/// Digests the tree below `root`. `folders` are this machine's folders with what stands for each, longest first.
+///
+/// Links and special files are errors: they are never followed.
+pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
+    let mut hasher = Hasher::default();
+    let mut local = vec![];
+    for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            continue;
+        }
+        let relative = entry.path().strip_prefix(root).expect("a walk stays below its root");
+        if !metadata.is_file() {
+            return Err(io::Error::other(format!("`{}` in `OUT_DIR` is not a regular file", relative.display())));
+        }
+        let name = relative
+            .to_str()
+            .ok_or_else(|| io::Error::other(format!("`{}` in `OUT_DIR` is not UTF-8", relative.display())))?;
+        let content = fs::read(entry.path())?;
+        let (content, is_local) = replace(content, folders);
+        if is_local {
+            local.push(relative.to_owned());
+        }
+        let executable = metadata.permissions().mode() & 0o111 != 0;
+        let head = format!("{}:{name} {executable} {} ", name.len(), content.len());
+        hasher.update(head.as_bytes());
+        hasher.update(&content);
+    }
+    Ok(Tree { digest: hasher.finish(), local })
+}
+
+fn replace(mut content: Vec<u8>, folders: &[(PathBuf, &str)]) -> (Vec<u8>, bool) {
+    let mut is_local = false;
+    for (folder, canonical) in folders {
+        let folder = folder.as_os_str().as_encoded_bytes();
+        let mut places = memmem::find_iter(&content, folder).peekable();
+        if places.peek().is_none() {
+            continue;
+        }
+        is_local = true;
+        let mut replaced = Vec::with_capacity(content.len());
+        let mut end = 0;
+        for place in places {
+            replaced.extend_from_slice(&content[end..place]);
+            replaced.extend_from_slice(canonical.as_bytes());
+            end = place + folder.len();
+        }
+        replaced.extend_from_slice(&content[end..]);
+        content = replaced;
+    }
+    (content, is_local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[(&str, String)]) -> (tempfile::TempDir, Tree) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content.replace("@", &folder.path().display().to_string())).unwrap();
+        }
+        let digest = digest(folder.path(), &[(folder.path().to_owned(), "/cargo/out-dir")]).unwrap();
+        (folder, digest)
+    }
+
+    #[test]
+    fn where_the_tree_lies_does_not_count_but_is_noted() {
+        let files = [("lib/z.pc", "prefix=@".to_owned()), ("gen.rs", "fn a() {}".to_owned())];
+        let ((_a, one), (_b, other)) = (tree(&files), tree(&files));
+        assert_eq!(one.digest, other.digest);
+        assert_eq!(one.local, [Path::new("lib/z.pc")]);
+    }
+
+    #[test]
+    fn names_and_contents_count_as_pairs() {
+        let swapped = |a: &str, b: &str| tree(&[("a.rs", a.into()), ("b.rs", b.into())]).1.digest;
+        assert_ne!(swapped("x", "y"), swapped("y", "x"));
+        assert_ne!(swapped("x", "yz"), swapped("xy", "z"));
+    }
+
+    #[test]
+    fn links_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::os::unix::fs::symlink("/etc/passwd", folder.path().join("x")).unwrap();
+        assert!(digest(folder.path(), &[]).is_err());
+    }
+}

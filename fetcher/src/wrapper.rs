@@ -1,0 +1,277 @@
+//! The hot path of `sealift-rustc`, on one screen.
+//!
+//! Understand the call, decide, then install what is stored or run the canonical call; whatever goes wrong ends in the
+//! call that cargo asked for. Never uses the network.
+//! Must not know how any of these steps works.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use fs_err as fs;
+use sealift_policy::invocation::{Invocation, Unsupported};
+use sealift_policy::local::{BuildEvent, Outcome, UnitEvent};
+use sealift_policy::manifest::Role;
+use sealift_policy::remap::{self, Places};
+
+use crate::call::{self, Call, NotHandled};
+use crate::compile::{self, Failure};
+use crate::config::Config;
+use crate::decide::{self, Decision, Miss, Reusable};
+use crate::events::{self, BuildId};
+use crate::install::install;
+use crate::messages::{self, Artifact};
+use crate::pass_through::{Given, exit_code};
+use crate::store::Store;
+use crate::{known, record, runner};
+
+/// Runs the wrapper with its arguments (without its own name).
+pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let Some(program) = args.next() else {
+        messages::print("error: sealift-rustc is run by cargo as a rustc wrapper\nhint: see `cargo sealift --help`");
+        return ExitCode::from(2);
+    };
+    let given = Given { program: program.into(), args: args.collect() };
+    let started = Instant::now();
+    let config = Config::load();
+    let next = config.next_wrapper.as_deref();
+    let text: Option<Vec<String>> = given.args.iter().map(|arg| arg.to_str().map(str::to_owned)).collect();
+    let text = text.ok_or(Unsupported::NotUtf8);
+    if let Ok(Err(Unsupported::NotACompilation | Unsupported::NotCargo)) = text.as_ref().map(|text| Invocation::parse(text)) {
+        return given.exec(next);
+    }
+    let Some(store) = config.store().and_then(|root| Store::open(root).ok()) else { return given.exec(next) };
+    let report = Report { root: config.store().expect("it was opened").to_owned(), started };
+    match text.map_err(NotHandled::from).and_then(|text| Call::understand(&store, &given.program, &text)) {
+        Ok(call) => handle(&store, &config, &given, &call, &report),
+        Err(why) => pass_through(&config, &given, &report, &why),
+    }
+}
+
+fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &Report) -> ExitCode {
+    let nowhere = PathBuf::new();
+    let places = call.places(&nowhere, &nowhere);
+    let miss = match decide::decide(store, config, call, &places) {
+        Decision::Reuse(unit) => match reuse(store, call, &unit, &places) {
+            Ok(bytes) => {
+                let outcome = if unit.was_fetched() { Outcome::HitFetched } else { Outcome::HitCompiled };
+                report.unit(call, outcome, None, unit.compile_ms(), 0, bytes);
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => format!("failed to install it: {error}"),
+        },
+        Decision::Compile(miss) => {
+            if let Some(refused) = warn(config, call, &miss) {
+                return refused;
+            }
+            if miss.is_rejection() {
+                return compile(store, config, given, call, report, Outcome::Rejected, &chain(&miss));
+            }
+            chain(&miss)
+        }
+    };
+    compile(store, config, given, call, report, Outcome::Compiled, &miss)
+}
+
+/// Puts a stored unit where cargo expects it. All of it or nothing.
+fn reuse(store: &Store, call: &Call, unit: &Reusable, places: &Places) -> io::Result<u64> {
+    let manifest = unit.manifest();
+    let mut installed = vec![];
+    let result = install_all(store, call, unit, places, &mut installed);
+    if let Err(error) = result {
+        for path in installed {
+            let _ = fs::remove_file(path);
+        }
+        return Err(error);
+    }
+    for line in &manifest.diagnostics {
+        messages::print(&remap::to_local_paths(line, places));
+    }
+    if call.invocation.announces_artifacts && manifest.output(Role::Rmeta).is_some() {
+        Artifact::new(&call.invocation.output(Role::Rmeta), "metadata").print();
+    }
+    Ok(manifest.outputs.iter().map(|output| output.size).sum())
+}
+
+fn install_all(
+    store: &Store,
+    call: &Call,
+    unit: &Reusable,
+    places: &Places,
+    installed: &mut Vec<PathBuf>,
+) -> io::Result<()> {
+    let manifest = unit.manifest();
+    // First what dependents need to be handled, so that nothing in a target folder is unknown.
+    let identity = manifest.output(Role::Rmeta).or_else(|| manifest.output(Role::ProcMacro));
+    if let Some(identity) = identity {
+        let record = compile::output_record(call, manifest.outputs.iter().map(|output| (output.role, output.sha256)));
+        if store.output(identity.sha256).as_ref() != Some(&record) {
+            store.write_output(&record)?;
+        }
+    }
+    // The rmeta comes last: its time is the unit's time for cargo.
+    for (role, blob) in unit.blobs().iter().rev() {
+        let destination = call.invocation.output(*role);
+        install(blob, *role, &destination)?;
+        installed.push(destination.clone());
+        if let Some(output) = manifest.output(*role) {
+            known::remember(store, &destination, output.sha256);
+        }
+    }
+    let roles: Vec<_> = manifest.outputs.iter().map(|output| output.role).collect();
+    let dep_info = record::dep_info(call, places, manifest).to_text(&compile::dep_info_targets(call, &roles));
+    fs::write(call.invocation.dep_info(), dep_info)?;
+    installed.push(call.invocation.dep_info());
+    if let (Some(_), Some(_)) = (runner::sandbox(), manifest.output(Role::BuildScript)) {
+        runner::put_in_front(&call.invocation.output(Role::BuildScript))?;
+    }
+    Ok(())
+}
+
+fn compile(
+    store: &Store,
+    config: &Config,
+    given: &Given,
+    call: &Call,
+    report: &Report,
+    outcome: Outcome,
+    reason: &str,
+) -> ExitCode {
+    let sandbox = runner::sandbox();
+    match compile::compile(store, call, sandbox.as_deref()) {
+        Ok(compiled) => {
+            let reason = match &compiled.not_kept {
+                Some(not_kept) => format!("{reason}; not kept: {not_kept}"),
+                None => reason.to_owned(),
+            };
+            report.unit(call, outcome, Some(reason), compiled.compile_ms, compiled.compile_ms, compiled.bytes);
+            ExitCode::SUCCESS
+        }
+        Err(Failure::Rustc { status, .. }) if stopped_by_user(status) => exit_code(status),
+        Err(failure) => {
+            let announced = match failure {
+                Failure::Rustc { announced, .. } | Failure::Around { announced, .. } => announced,
+            };
+            let reason = format!("{reason}; {}", chain(&failure));
+            report.unit(call, Outcome::PassedThrough, Some(reason), 0, 0, 0);
+            as_cargo_asked(config, given, announced)
+        }
+    }
+}
+
+fn pass_through(config: &Config, given: &Given, report: &Report, why: &NotHandled) -> ExitCode {
+    report.passed_through(given, why);
+    as_cargo_asked(config, given, false)
+}
+
+/// The call that cargo made, by the next wrapper or rustc: what every failure ends in.
+fn as_cargo_asked(config: &Config, given: &Given, announced: bool) -> ExitCode {
+    let next = config.next_wrapper.as_deref();
+    let ran = match runner::sandbox() {
+        Some(sandbox) => given.run_sandboxed(&sandbox),
+        None if announced => given.run_unannounced(next),
+        None => return given.exec(next),
+    };
+    ran.unwrap_or_else(|error| {
+        messages::print(&format!("error: sealift: failed to run `{}`: {error}", given.program.display()));
+        ExitCode::from(127)
+    })
+}
+
+/// Says one loud line about what looks like an attack; with `SEALIFT_STRICT` that ends the build.
+fn warn(config: &Config, call: &Call, miss: &Miss) -> Option<ExitCode> {
+    if !miss.is_suspicious() {
+        return None;
+    }
+    let package = &call.document.package;
+    let level = if config.strict { "error" } else { "warning" };
+    messages::print(&format!(
+        "{level}: sealift: the stored unit {} of `{}` {} is refused: {}",
+        call.key.short(),
+        package.name,
+        package.version,
+        chain(miss)
+    ));
+    config.strict.then_some(ExitCode::FAILURE)
+}
+
+fn stopped_by_user(status: std::process::ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    const SIGHUP: i32 = 1;
+    const SIGINT: i32 = 2;
+    const SIGTERM: i32 = 15;
+    matches!(status.signal(), Some(SIGHUP | SIGINT | SIGTERM))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Where events go, and since when.
+struct Report {
+    root: PathBuf,
+    started: Instant,
+}
+
+impl Report {
+    fn unit(&self, call: &Call, outcome: Outcome, reason: Option<String>, compile_ms: u64, waited_ms: u64, bytes: u64) {
+        let package = &call.document.package;
+        let wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.append(UnitEvent {
+            crate_name: call.document.crate_name.clone(),
+            package: Some(package.name.to_string()),
+            package_version: Some(package.version.to_string()),
+            kind: Some(call::kind(call.invocation.crate_type)),
+            outcome,
+            unit_key: Some(call.key),
+            reason,
+            wrapper_us: wall_us.saturating_sub(waited_ms * 1000),
+            compile_ms,
+            bytes,
+        });
+    }
+
+    fn passed_through(&self, given: &Given, why: &NotHandled) {
+        use crate::env::Env;
+        let env = Env::process();
+        let crate_name = given.args.iter().skip_while(|arg| *arg != "--crate-name").nth(1);
+        self.append(UnitEvent {
+            crate_name: crate_name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            package: env.text("CARGO_PKG_NAME"),
+            package_version: env.text("CARGO_PKG_VERSION"),
+            kind: None,
+            outcome: Outcome::PassedThrough,
+            unit_key: None,
+            reason: Some(chain(why)),
+            wrapper_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            compile_ms: 0,
+            bytes: 0,
+        });
+    }
+
+    /// Losing an event costs a line of a report.
+    fn append(&self, event: UnitEvent) {
+        if let Some(build) = build() {
+            let _ = events::append(&self.root, build, &BuildEvent::Unit(event));
+        }
+    }
+}
+
+/// The cargo process that called this wrapper.
+fn build() -> Option<BuildId> {
+    BuildId::of_process(std::os::unix::process::parent_id())
+}
+
+/// Whether this program was started in place of a build script, and by which real executable it is replaced.
+pub fn started_as_script() -> Option<PathBuf> {
+    let program = std::env::args_os().next()?;
+    runner::real_script(Path::new(&program))
+}

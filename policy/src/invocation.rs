@@ -427,6 +427,7 @@ const CODEGEN_OPTIONS: &[&str] = &[
     "opt-level",
     "overflow-checks",
     "panic",
+    "prefer-dynamic",
     "relocation-model",
     "split-debuginfo",
     "strip",

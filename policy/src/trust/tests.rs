@@ -1,1 +1,480 @@
-//! Each [`Rejection`], forged.
+//! Each [`Rejection`], forged; and what a policy refuses to be.
+
+use base64::Engine as _;
+
+use super::*;
+use crate::key::{Compiler, Package};
+use crate::log::{Checkpoint, LeafIndex, LogSigner, Origin, TreeHash, tree::Tree};
+use crate::manifest::{Output, Role};
+
+const NOW: u64 = 1_800_000_000;
+
+/// An operator with a log of one leaf, and its proof of it.
+struct Maker {
+    name: OperatorName,
+    signer: LogSigner,
+}
+
+impl Maker {
+    fn new(name: &str) -> Self {
+        let name: OperatorName = name.parse().unwrap();
+        let signer = LogSigner::generate(Origin::of(&name, 1), &mut rand_core::OsRng);
+        Self { name, signer }
+    }
+
+    fn proof(&self, leaf: &str, time: u64) -> OperatorProof {
+        let leaves = ["another leaf", leaf].map(|leaf| TreeHash::of_leaf(leaf.as_bytes()));
+        let tree = Tree::of(leaves).unwrap();
+        let checkpoint = Checkpoint {
+            origin: self.signer.verifier().origin().clone(),
+            size: tree.size(),
+            root: tree.root(),
+            time,
+        };
+        let index = LeafIndex::try_from(1).unwrap();
+        let proof = TlogProof {
+            index,
+            proof: tree.inclusion(index, tree.size()).unwrap(),
+            checkpoint: checkpoint.sign(&self.signer).unwrap(),
+        };
+        OperatorProof {
+            operator: self.name.clone(),
+            epoch: 1,
+            proof: String::from_utf8(proof.to_bytes()).unwrap(),
+        }
+    }
+}
+
+struct World {
+    alpha: Maker,
+    beta: Maker,
+    document: KeyDocument,
+    class: Class,
+    policy: PolicyDocument,
+}
+
+impl World {
+    fn new(class: Class) -> Self {
+        let (alpha, beta) = (Maker::new("alpha"), Maker::new("beta"));
+        let operator = |maker: &Maker| Operator {
+            name: maker.name.clone(),
+            logs: vec![OperatorLog {
+                epoch: 1,
+                vkey: maker.signer.verifier().clone(),
+            }],
+        };
+        let policy = PolicyDocument {
+            version: 1,
+            operators: vec![operator(&alpha), operator(&beta)],
+            quorum: Quorum {
+                host_code: 2,
+                library: 1,
+            },
+            witnesses: vec![],
+            witness_quorum: 0,
+            max_checkpoint_age_seconds: 1000,
+            revoked: Revocations::default(),
+        };
+        let (crate_type, emit) = match class {
+            Class::HostCode => ("proc-macro", "dep-info,link"),
+            Class::Library => ("lib", "dep-info,metadata,link"),
+        };
+        Self {
+            alpha,
+            beta,
+            document: document(crate_type, emit),
+            class,
+            policy,
+        }
+    }
+
+    fn key(&self) -> UnitKey {
+        UnitKey::new(Digest::of(self.document.to_canonical().as_bytes()))
+    }
+
+    fn manifest(&self) -> Manifest {
+        let output = |role: &Role| Output {
+            name: role.file_name(&self.document.crate_name, self.key()),
+            role: *role,
+            sha256: Digest::of(b"content"),
+            size: 7,
+        };
+        Manifest {
+            diagnostics: vec![],
+            env_deps: vec![],
+            glibc: None,
+            outputs: self.document.expected_roles().unwrap().iter().map(output).collect(),
+            sources: vec![],
+            unit_key: self.key(),
+            version: 1,
+        }
+    }
+
+    fn leaf(&self) -> String {
+        Leaf::new(self.key(), Digest::of(self.manifest().to_canonical().as_bytes())).to_canonical()
+    }
+
+    fn proofs(&self) -> Vec<OperatorProof> {
+        vec![self.alpha.proof(&self.leaf(), NOW), self.beta.proof(&self.leaf(), NOW)]
+    }
+
+    fn verify(&self, manifest: &str, proofs: &[OperatorProof]) -> Result<Verified<Manifest>, Rejection> {
+        self.verify_at(manifest, proofs, Freshness::At(NOW))
+    }
+
+    fn verify_at(
+        &self,
+        manifest: &str,
+        proofs: &[OperatorProof],
+        freshness: Freshness,
+    ) -> Result<Verified<Manifest>, Rejection> {
+        let subject = Subject {
+            unit_key: self.key(),
+            document: &self.document,
+            class: self.class,
+        };
+        self.policy().verify(&subject, manifest.as_bytes(), proofs, freshness)
+    }
+
+    fn policy(&self) -> TrustPolicy {
+        self.policy.clone().try_into().unwrap()
+    }
+
+    fn inclusion(&self, maker: &Maker, leaf: &str) -> (OperatorName, u32, VerifiedInclusion) {
+        let proof = TlogProof::parse(maker.proof(leaf, NOW).proof.as_bytes()).unwrap();
+        (
+            maker.name.clone(),
+            1,
+            proof.verify(leaf.as_bytes(), maker.signer.verifier()).unwrap(),
+        )
+    }
+}
+
+fn document(crate_type: &str, emit: &str) -> KeyDocument {
+    KeyDocument {
+        cap_lints: None,
+        cfg: vec![],
+        check_cfg: vec![],
+        closure: None,
+        codegen: vec![],
+        compiler: Compiler {
+            sysroot: vec![],
+            verbose_version: "rustc 1.95.0\nrelease: 1.95.0\nhost: x86_64-unknown-linux-gnu".into(),
+        },
+        crate_name: "memchr".into(),
+        crate_root: "src/lib.rs".into(),
+        crate_type: crate_type.into(),
+        edition: None,
+        emit: emit.into(),
+        env: BTreeMap::new(),
+        externs: vec![],
+        lints: vec![],
+        native_libs: vec![],
+        native_search: vec![],
+        out_dir: None,
+        package: Package {
+            checksum: Digest::of(b"crate"),
+            name: "memchr".parse().unwrap(),
+            version: "2.7.4".parse().unwrap(),
+        },
+        rules: 1,
+        target: None,
+        version: 1,
+    }
+}
+
+#[test]
+fn a_quorum_of_distinct_operators_is_believed() {
+    for class in [Class::HostCode, Class::Library] {
+        let world = World::new(class);
+        let verified = world.verify(&world.manifest().to_canonical(), &world.proofs()).unwrap();
+        assert_eq!(verified.value(), &world.manifest());
+        assert_eq!(verified.operators().len(), 2);
+    }
+}
+
+#[test]
+fn a_library_needs_one_operator_and_host_code_two() {
+    let library = World::new(Class::Library);
+    assert!(
+        library
+            .verify(&library.manifest().to_canonical(), &library.proofs()[..1])
+            .is_ok()
+    );
+    let host = World::new(Class::HostCode);
+    let refused = host.verify(&host.manifest().to_canonical(), &host.proofs()[..1]);
+    assert!(matches!(refused, Err(Rejection::NoQuorum { found: 1, needed: 2 })));
+}
+
+#[test]
+fn one_operator_twice_counts_once() {
+    let world = World::new(Class::HostCode);
+    let twice = [world.proofs()[0].clone(), world.alpha.proof(&world.leaf(), NOW - 1)];
+    let refused = world.verify(&world.manifest().to_canonical(), &twice);
+    assert!(matches!(refused, Err(Rejection::NoQuorum { found: 1, needed: 2 })));
+}
+
+#[test]
+fn operators_that_are_not_configured_do_not_count() {
+    let world = World::new(Class::HostCode);
+    let stranger = Maker::new("gamma");
+    let proofs = [world.proofs()[0].clone(), stranger.proof(&world.leaf(), NOW)];
+    let refused = world.verify(&world.manifest().to_canonical(), &proofs);
+    assert!(matches!(refused, Err(Rejection::NoQuorum { found: 1, needed: 2 })));
+    assert!(matches!(
+        world.verify(&world.manifest().to_canonical(), &[]),
+        Err(Rejection::NoQuorum { found: 0, .. })
+    ));
+}
+
+#[test]
+fn a_malformed_manifest_is_rejected() {
+    let world = World::new(Class::Library);
+    let manifest = format!("{} ", world.manifest().to_canonical());
+    let leaf = Leaf::new(world.key(), Digest::of(manifest.as_bytes())).to_canonical();
+    let refused = world.verify(&manifest, &[world.alpha.proof(&leaf, NOW)]);
+    assert!(matches!(refused, Err(Rejection::MalformedManifest(_))));
+}
+
+#[test]
+fn a_right_signature_over_another_unit_is_rejected() {
+    let world = World::new(Class::Library);
+    let other = UnitKey::new(Digest::of(b"another unit"));
+    let mut manifest = world.manifest();
+    for output in &mut manifest.outputs {
+        output.name = output.role.file_name("memchr", other);
+    }
+    manifest.unit_key = other;
+    let manifest = manifest.to_canonical();
+    // Logged for the other unit, the proof does not hold for this one ...
+    let leaf = Leaf::new(other, Digest::of(manifest.as_bytes())).to_canonical();
+    let refused = world.verify(&manifest, &[world.alpha.proof(&leaf, NOW)]);
+    assert!(matches!(refused, Err(Rejection::NotLogged { .. })));
+    // ... and an operator that logs it for this one is caught by the manifest itself.
+    let leaf = Leaf::new(world.key(), Digest::of(manifest.as_bytes())).to_canonical();
+    let refused = world.verify(&manifest, &[world.alpha.proof(&leaf, NOW)]);
+    assert!(matches!(refused, Err(Rejection::OtherUnit(key)) if key == other));
+}
+
+#[test]
+fn outputs_of_another_crate_or_kind_are_rejected() {
+    let world = World::new(Class::Library);
+    let mut renamed = world.manifest();
+    for output in &mut renamed.outputs {
+        output.name = output.role.file_name("memchr2", world.key());
+    }
+    let mut without_rlib = world.manifest();
+    without_rlib.outputs.truncate(1);
+    let mut none = world.manifest();
+    none.outputs.clear();
+    for manifest in [renamed, without_rlib, none] {
+        let text = manifest.to_canonical();
+        let leaf = Leaf::new(world.key(), Digest::of(text.as_bytes())).to_canonical();
+        let refused = world.verify(&text, &[world.alpha.proof(&leaf, NOW)]);
+        assert!(matches!(refused, Err(Rejection::OtherCrate(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_malformed_proof_is_rejected() {
+    let world = World::new(Class::Library);
+    let mut proofs = world.proofs();
+    proofs[1].proof = proofs[1].proof.replace("index 1", "index 01");
+    let refused = world.verify(&world.manifest().to_canonical(), &proofs);
+    assert!(matches!(refused, Err(Rejection::MalformedProof { operator, .. }) if operator == world.beta.name));
+}
+
+#[test]
+fn a_manifest_other_than_the_logged_one_is_rejected() {
+    let world = World::new(Class::Library);
+    let mut manifest = world.manifest();
+    manifest.outputs[0].sha256 = Digest::of(b"forged");
+    let refused = world.verify(&manifest.to_canonical(), &world.proofs());
+    assert!(matches!(refused, Err(Rejection::NotLogged { .. })));
+}
+
+#[test]
+fn a_proof_signed_by_another_operators_key_is_rejected() {
+    let world = World::new(Class::Library);
+    let mut proofs = world.proofs();
+    proofs[0].operator = world.beta.name.clone();
+    let refused = world.verify(&world.manifest().to_canonical(), &proofs[..1]);
+    assert!(matches!(refused, Err(Rejection::NotLogged { .. })));
+    // The same name with a key of one's own is no better.
+    let impostor = Maker::new("alpha");
+    let refused = world.verify(&world.manifest().to_canonical(), &[impostor.proof(&world.leaf(), NOW)]);
+    assert!(matches!(refused, Err(Rejection::NotLogged { .. })));
+}
+
+#[test]
+fn a_stale_checkpoint_does_not_count() {
+    let world = World::new(Class::Library);
+    let (manifest, proofs) = (
+        world.manifest().to_canonical(),
+        [world.alpha.proof(&world.leaf(), NOW - 1001)],
+    );
+    assert!(matches!(
+        world.verify(&manifest, &proofs),
+        Err(Rejection::Stale { age: 1001, .. })
+    ));
+    assert!(world.verify_at(&manifest, &proofs, Freshness::Any).is_ok());
+    assert!(
+        world
+            .verify(&manifest, &[world.alpha.proof(&world.leaf(), NOW - 1000)])
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_clock_in_1970_believes_nothing_new() {
+    let world = World::new(Class::Library);
+    let refused = world.verify_at(&world.manifest().to_canonical(), &world.proofs(), Freshness::At(0));
+    assert!(matches!(refused, Err(Rejection::FromTheFuture { ahead: NOW, .. })));
+    let refused = world.verify_at(
+        &world.manifest().to_canonical(),
+        &world.proofs(),
+        Freshness::At(4_000_000_000),
+    );
+    assert!(matches!(refused, Err(Rejection::Stale { .. })));
+}
+
+#[test]
+fn a_checkpoint_without_enough_witnesses_does_not_count() {
+    let mut world = World::new(Class::Library);
+    // A witness key is of another type than a log key, so one cannot stand for the other.
+    let key = ed25519_dalek::SigningKey::generate(&mut rand_core::OsRng);
+    let key = [&[4], key.verifying_key().as_bytes().as_slice()].concat();
+    let id = signed_note::key_id("witness", &key);
+    world.policy.witnesses = vec![format!(
+        "witness+{id:08x}+{}",
+        base64::prelude::BASE64_STANDARD.encode(&key)
+    )];
+    world.policy.witness_quorum = 1;
+    let refused = world.verify(&world.manifest().to_canonical(), &world.proofs());
+    assert!(matches!(
+        refused,
+        Err(Rejection::NotWitnessed {
+            found: 0,
+            needed: 1,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn operators_that_disagree_are_both_refused() {
+    let world = World::new(Class::Library);
+    let honest = world.manifest();
+    let mut forged = honest.clone();
+    forged.outputs[0].sha256 = Digest::of(b"forged");
+    let (honest, forged) = (honest.to_canonical(), forged.to_canonical());
+    let leaf = |manifest: &str| Leaf::new(world.key(), Digest::of(manifest.as_bytes())).to_canonical();
+    let claim = |maker: &Maker, manifest| Claim {
+        manifest: str::as_bytes(manifest),
+        inclusions: vec![world.inclusion(maker, &leaf(manifest))],
+    };
+    let subject = Subject {
+        unit_key: world.key(),
+        document: &world.document,
+        class: world.class,
+    };
+    let policy = world.policy();
+    let claims = [claim(&world.alpha, &honest), claim(&world.beta, &forged)];
+    let refused = policy.agreed(&subject, &claims, Freshness::At(NOW));
+    assert!(matches!(refused, Err(Rejection::Disagreement(operators)) if operators.len() == 2));
+    // A stranger's claim is nobody's disagreement, and a claim without a proof is none.
+    let stranger = Maker::new("gamma");
+    let claims = [
+        claim(&world.alpha, &honest),
+        claim(&stranger, &forged),
+        Claim {
+            manifest: forged.as_bytes(),
+            inclusions: vec![world.inclusion(&world.beta, &leaf(&honest))],
+        },
+    ];
+    assert!(policy.agreed(&subject, &claims, Freshness::At(NOW)).is_ok());
+}
+
+#[test]
+fn what_is_revoked_is_refused_at_every_use() {
+    let revocations: [fn(&World) -> Revocations; 5] = [
+        |world| Revocations {
+            leaves: vec![Digest::of(world.manifest().to_canonical().as_bytes())],
+            ..Revocations::default()
+        },
+        |world| Revocations {
+            unit_keys: vec![world.key()],
+            ..Revocations::default()
+        },
+        |_| Revocations {
+            crates: vec![RevokedCrate {
+                name: "memchr".parse().unwrap(),
+                version: "2.7.4".parse().unwrap(),
+            }],
+            ..Revocations::default()
+        },
+        |world| Revocations {
+            ranges: [&world.alpha, &world.beta]
+                .map(|maker| RevokedRange {
+                    operator: maker.name.clone(),
+                    epoch: 1,
+                    start: 1,
+                    end: 2,
+                })
+                .to_vec(),
+            ..Revocations::default()
+        },
+        |_| Revocations {
+            toolchains: vec!["1.95.0-x86_64-unknown-linux-gnu".parse().unwrap()],
+            ..Revocations::default()
+        },
+    ];
+    for revoke in revocations {
+        let mut world = World::new(Class::Library);
+        world.policy.revoked = revoke(&world);
+        let refused = world.verify_at(&world.manifest().to_canonical(), &world.proofs(), Freshness::Any);
+        assert!(matches!(refused, Err(Rejection::Revoked(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_revoked_range_takes_only_its_own_operator() {
+    let mut world = World::new(Class::Library);
+    let range = RevokedRange {
+        operator: world.alpha.name.clone(),
+        epoch: 1,
+        start: 0,
+        end: 100,
+    };
+    world.policy.revoked.ranges = vec![range];
+    let verified = world.verify(&world.manifest().to_canonical(), &world.proofs()).unwrap();
+    assert_eq!(verified.operators().iter().collect::<Vec<_>>(), [&world.beta.name]);
+}
+
+#[test]
+fn a_policy_that_would_count_somebody_twice_is_refused() {
+    let world = World::new(Class::Library);
+    let changes: [fn(&mut PolicyDocument); 7] = [
+        |policy| policy.version = 2,
+        |policy| policy.quorum.library = 0,
+        |policy| policy.quorum.host_code = 0,
+        |policy| policy.witness_quorum = 1,
+        |policy| policy.operators[1].name = policy.operators[0].name.clone(),
+        |policy| policy.operators[1].logs = policy.operators[0].logs.clone(),
+        |policy| policy.witnesses = vec!["nonsense".into()],
+    ];
+    for change in changes {
+        let mut document = world.policy.clone();
+        change(&mut document);
+        assert!(TrustPolicy::try_from(document).is_err());
+    }
+}
+
+#[test]
+fn the_policy_file_keeps_its_golden_form() {
+    let text =
+        r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"max_checkpoint_age_seconds":604800}"#;
+    let policy: TrustPolicy = serde_json::from_str(text).unwrap();
+    insta::assert_snapshot!(serde_json::to_string(&policy).unwrap(), @r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"witnesses":[],"witness_quorum":0,"max_checkpoint_age_seconds":604800,"revoked":{"leaves":[],"unit_keys":[],"crates":[],"ranges":[],"toolchains":[]}}"#);
+    assert!(serde_json::from_str::<TrustPolicy>(&text.replace("version\":1", "version\":1,\"extra\":1")).is_err());
+}

@@ -1,0 +1,171 @@
+//! What a sandboxed call cannot do (B1 to B5). These need bubblewrap, as every builder does.
+
+use std::time::{Duration, Instant};
+
+use super::limits::Limits;
+use super::run::{Ended, run_with};
+use super::*;
+
+/// A pass's folders, and the operator's secret beside them.
+struct Place {
+    _folder: tempfile::TempDir,
+    root: PathBuf,
+}
+
+fn place() -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs_err::canonicalize(folder.path()).unwrap();
+    for name in ["keys", "work/out", "work/sibling", "work/sources"] {
+        fs_err::create_dir_all(root.join(name)).unwrap();
+    }
+    fs_err::write(root.join("keys/1.key"), "secret").unwrap();
+    fs_err::write(root.join("work/sources/lib.rs"), "source").unwrap();
+    Place { _folder: folder, root }
+}
+
+impl Place {
+    fn call(&self, script: &str) -> Sandboxed {
+        Sandboxed {
+            kind: SandboxKind::Script,
+            read: vec![self.root.join("work")],
+            write: vec![self.root.join("work/out")],
+            secret: Some(self.root.clone()),
+            folder: self.root.join("work/sources"),
+            home: Some("/tmp/home".into()),
+            call: ["/bin/sh", "-c", script].map(OsString::from).to_vec(),
+        }
+    }
+
+    /// Runs a shell script; gives how it ended and what it printed.
+    fn run(&self, script: &str) -> (Ended, String) {
+        self.run_limited(script, &limits())
+    }
+
+    fn run_limited(&self, script: &str, limits: &Limits) -> (Ended, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let ended = run_with(&self.call(script), limits, &mut out, &mut err).unwrap();
+        out.extend(err);
+        (ended, String::from_utf8_lossy(&out).into_owned())
+    }
+
+    fn fails(&self, script: &str) {
+        let (ended, said) = self.run(script);
+        assert!(matches!(ended, Ended::Exited(code) if code != 0), "{script}: {said}");
+    }
+}
+
+/// This process lives on with them, so they are those of a compiler.
+fn limits() -> Limits {
+    Limits::of(SandboxKind::Rustc)
+}
+
+#[test]
+fn an_honest_call_reads_its_sources_and_writes_its_output() {
+    let place = place();
+    let (ended, said) = place.run("cat lib.rs && cat lib.rs > ../out/x && echo $HOME > /tmp/x && exit 7");
+    assert_eq!((ended, said.as_str()), (Ended::Exited(7), "source"));
+    assert_eq!(fs_err::read(place.root.join("work/out/x")).unwrap(), b"source");
+}
+
+#[test]
+fn nothing_but_the_output_folder_can_be_written() {
+    let place = place();
+    let root = place.root.display();
+    for target in [
+        format!("{root}/work/sibling/x"),
+        format!("{root}/work/sources/lib.rs"),
+        format!("{root}/work/x"),
+        "/usr/x".to_owned(),
+        "/etc/x".to_owned(),
+        "/x".to_owned(),
+    ] {
+        place.fails(&format!("echo x > {target}"));
+        assert!(!Path::new(&target).exists() || target.ends_with("lib.rs"), "{target}");
+    }
+    // What lies beside may be shadowed by the call's own `/tmp`: whatever is written there is gone.
+    place.run(&format!("echo x > {root}/x"));
+    assert!(!place.root.join("x").exists());
+    place.fails(&format!("ln {root}/work/sources/lib.rs {root}/work/out/link"));
+    place.fails(&format!("mv {root}/work/out {root}/work/moved"));
+    assert_eq!(fs_err::read(place.root.join("work/sources/lib.rs")).unwrap(), b"source");
+}
+
+#[test]
+fn the_key_is_not_there() {
+    let place = place();
+    let root = place.root.display();
+    place.fails(&format!("cat {root}/keys/1.key"));
+    let (_, said) = place.run(&format!("ls {root}"));
+    assert_eq!(said.trim(), "work");
+    place.fails("ls /root /home");
+}
+
+#[test]
+fn a_sandbox_that_would_show_the_key_is_not_made() {
+    let place = place();
+    let show = |path: PathBuf| {
+        let mut call = place.call("true");
+        call.read.push(path);
+        call.bwrap_args(None)
+    };
+    for path in [place.root.clone(), place.root.join("keys"), "/".into(), place.root.parent().unwrap().to_owned()] {
+        assert!(matches!(show(path), Err(SandboxError::Secret(_))));
+    }
+    std::os::unix::fs::symlink(&place.root, place.root.join("work/innocent")).unwrap();
+    assert!(matches!(show(place.root.join("work/innocent")), Err(SandboxError::Secret(_))));
+    assert!(matches!(show("relative".into()), Err(SandboxError::Relative(_))));
+}
+
+#[test]
+fn there_is_no_network_and_no_other_process() {
+    let place = place();
+    let (_, said) = place.run("cat /proc/net/dev | tail -n +3 | cut -d: -f1");
+    assert_eq!(said.trim(), "lo");
+    let (_, said) = place.run("cd /proc && ls -d [0-9]* | wc -l");
+    assert!(said.trim().parse::<u32>().unwrap() < 8, "{said}");
+}
+
+#[test]
+fn namespaces_mounts_and_tracing_are_denied() {
+    let place = place();
+    for script in ["unshare -Ur true", "unshare -n true", "mount -t tmpfs none /tmp", "umount /proc", "chroot / true"] {
+        place.fails(script);
+    }
+    let (_, said) = place.run("grep -E 'Seccomp:|NoNewPrivs:|CapEff:' /proc/self/status | tr -s '\\t\\n' '  '");
+    assert_eq!(said.trim(), "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2");
+}
+
+#[test]
+fn the_builders_settings_do_not_reach_the_call() {
+    let place = place();
+    let (_, said) = place.run("env | grep ^SEALIFT; hostname");
+    assert_eq!(said.trim(), "SEALIFT=off\nsealift");
+}
+
+#[test]
+fn what_takes_too_long_or_prints_too_much_is_stopped_with_all_its_children() {
+    let place = place();
+    let started = Instant::now();
+    let short = Limits { wall: Duration::from_millis(300), ..limits() };
+    assert!(matches!(place.run_limited("sleep 100 & sleep 100", &short).0, Ended::Stopped(_)));
+    let quiet = Limits { output: 1 << 20, ..limits() };
+    assert!(matches!(place.run_limited("yes", &quiet).0, Ended::Stopped(_)));
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn what_writes_too_much_is_stopped() {
+    let place = place();
+    let small = Limits { disk: 1 << 20, ..limits() };
+    let (ended, _) = place.run_limited("head -c 4M /dev/zero > ../out/x; sleep 100", &small);
+    assert_eq!(ended, Ended::Stopped("it writes too much"));
+}
+
+#[test]
+fn a_daemon_ends_with_the_call() {
+    let place = place();
+    let started = Instant::now();
+    let (ended, _) = place.run("setsid sleep 100 > /dev/null 2>&1 & exit 0");
+    assert_eq!(ended, Ended::Exited(0));
+    assert!(started.elapsed() < Duration::from_secs(30));
+}

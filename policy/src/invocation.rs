@@ -308,6 +308,8 @@ impl Parser {
             ("extra-filename", Some(value)) => self.extra_filename.push(value.to_owned()),
             ("target-cpu", Some("native")) => return Err(Unsupported::Native(option)),
             ("target-feature", Some(value)) if value.contains("native") => return Err(Unsupported::Native(option)),
+            // Debug information in files of its own, of which cargo knows nothing on this platform.
+            ("split-debuginfo", Some(value)) if value != "off" => return Err(Unsupported::Codegen(option)),
             (name, _) if LINK_OPTIONS.contains(&name) => self.link_args.push(canonical_option(name, value)),
             (name, _) if CODEGEN_OPTIONS.contains(&name) => self.codegen.push(canonical_option(name, value)),
             _ => return Err(Unsupported::Codegen(option)),
@@ -494,6 +496,7 @@ mod tests {
             "-C target-cpu=native",
             "-Ctarget-cpu=native",
             "-C target-feature=native",
+            "-C split-debuginfo=unpacked",
             "-C made-up=1",
             "--remap-path-prefix=/a=/b",
             "--crate-type cdylib",

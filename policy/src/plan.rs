@@ -10,6 +10,7 @@
 //! | mode | yes | metadata only or code |
 //! | profile settings | yes | what rustc is told |
 //! | the profile's name | no | a renamed profile gives the same code |
+//! | `strip` | of what is linked | a library is not stripped; many projects set it for their release profile |
 //! | features, sorted; platform | yes | what rustc is told |
 //! | toolchain | yes | which rustc |
 //! | plans of its dependencies, with the names it knows them by | yes | what it is compiled against |
@@ -100,7 +101,9 @@ fn document(
     dependencies.sort();
     let mut features = unit.features.clone();
     features.sort();
-    let profile: BTreeMap<_, _> = unit.profile.iter().filter(|(setting, _)| *setting != "name").collect();
+    let is_linked = unit.is_proc_macro() || unit.is_build_script();
+    let counts = |setting: &str| setting != "name" && (is_linked || setting != "strip");
+    let profile: BTreeMap<_, _> = unit.profile.iter().filter(|(setting, _)| counts(setting)).collect();
     Some(json!({
         "checksum": checksum,
         "crate_name": unit.crate_name(),

@@ -74,6 +74,22 @@ fn where_the_project_lies_and_what_the_profile_is_called_never_change_a_plan() {
 }
 
 #[test]
+fn stripping_changes_the_plans_of_what_is_linked_only() {
+    let stripped = changed("memchr", |unit| {
+        unit["profile"]["strip"] = json!({"resolved": {"Named": "symbols"}})
+    });
+    assert_eq!(ids(&stripped), ids(GRAPH));
+    let all = GRAPH.replace(
+        r#""strip":{"deferred":"None"}"#,
+        r#""strip":{"resolved":{"Named":"symbols"}}"#,
+    );
+    let scripts = plans(GRAPH)
+        .into_iter()
+        .filter(|plan| UnitGraph::parse(GRAPH).unwrap().units()[plan.node].is_build_script());
+    assert_eq!(differing(&all), scripts.count());
+}
+
+#[test]
 fn the_order_of_units_and_features_never_changes_a_plan() {
     let mut graph: Value = serde_json::from_str(GRAPH).unwrap();
     let count = graph["units"].as_array().unwrap().len();

@@ -68,7 +68,7 @@ fn lasting_folder() -> &'static Path {
 /// A folder that goes away when it is dropped.
 pub(crate) fn new_folder() -> TempDir {
     tempfile::Builder::new()
-        .prefix("sealift-it-")
+        .prefix("it-")
         .tempdir_in(temporary_folder())
         .expect("a temporary folder")
 }

@@ -96,7 +96,7 @@ struct Bench<'a> {
 /// If a build fails.
 pub fn run_plan(plan: &Plan, programs: &Programs) -> Result<()> {
     let folder = tempfile::Builder::new()
-        .prefix("sealift-bench-")
+        .prefix("bench-")
         .tempdir_in(temporary_folder())?;
     let progress = Progress::of(3 + plan.runs as u64 * 10);
     let downloads = Downloads::of(programs)?;

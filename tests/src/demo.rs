@@ -53,7 +53,7 @@ struct Compared {
 /// If something does not work, or a promise is not kept.
 pub fn run(programs: &Programs) -> Result<()> {
     let folder = tempfile::Builder::new()
-        .prefix("sealift-demo-")
+        .prefix("demo-")
         .tempdir_in(temporary_folder())?;
     let stage = Stage {
         programs: programs.clone(),

@@ -33,6 +33,7 @@ const INSTALLED_SCRIPTS: &str = "/usr/local/lib/sealift/";
 /// # Errors
 /// With the first complaint.
 pub fn check(infra: &Path, programs: &Programs) -> Result<()> {
+    let infra = &fs_err::canonicalize(infra)?;
     let root = infra.parent().context("a folder in the repository")?;
     check_units(&infra.join("systemd"), infra, programs)?;
     check_container_file(&infra.join("Containerfile"), root, programs)?;

@@ -1,0 +1,11 @@
+//! The service through its router and over real sockets, with real logs and real attacks.
+
+mod admission;
+mod crash;
+mod fsck;
+mod lookup;
+mod mirror;
+mod operator;
+mod serving;
+mod sockets;
+mod world;

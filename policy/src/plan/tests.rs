@@ -60,7 +60,7 @@ fn a_plan_keeps_its_golden_form() {
         .into_iter()
         .find(|plan| plan.package.as_str() == "memchr")
         .unwrap();
-    insta::assert_snapshot!(plan.plan_id, @"09d9cf20938c8f3ab2e8e3934394e1f897828a3635616d77382cab2f375cb490");
+    insta::assert_snapshot!(plan.plan_id, @"36f53a1b7cb5b70bd6b5b48e9a831045f8300b8d64e292e3bccaa3c1ebab54ce");
 }
 
 #[test]

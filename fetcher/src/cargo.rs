@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use sealift_policy::lockfile::{Lockfile, MalformedLockfile};
@@ -27,6 +28,8 @@ pub(crate) struct CargoCommand {
 /// What cargo plans for a command.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// The workspace's manifest.
+    pub(crate) manifest: PathBuf,
     /// The compiler, as the public store names it.
     pub(crate) toolchain: Toolchain,
     /// The whole graph.
@@ -67,13 +70,19 @@ impl CargoCommand {
     /// Splits a command line.
     pub(crate) fn new(words: impl IntoIterator<Item = OsString>) -> Option<Self> {
         let mut words = words.into_iter();
-        Some(Self { name: words.next()?, args: words.collect() })
+        Some(Self {
+            name: words.next()?,
+            args: words.collect(),
+        })
     }
 
     /// Whether the user asked cargo for silence.
     pub(crate) fn is_quiet(&self) -> bool {
         let short = |arg: &str| arg.starts_with('-') && !arg.starts_with("--") && arg[1..].starts_with('q');
-        self.cargo_args().iter().filter_map(|arg| arg.to_str()).any(|arg| arg == "--quiet" || short(arg))
+        self.cargo_args()
+            .iter()
+            .filter_map(|arg| arg.to_str())
+            .any(|arg| arg == "--quiet" || short(arg))
     }
 
     /// What is for cargo and not for a program that it runs.
@@ -100,31 +109,55 @@ impl CargoCommand {
             _ => return None,
         };
         // The flags come first: what follows `cargo run`'s own arguments goes to the program.
-        let mut question: Vec<OsString> = [name, "--unit-graph", "-Zunstable-options"].map(OsString::from).to_vec();
+        let mut question: Vec<OsString> = [name, "--unit-graph", "-Zunstable-options"]
+            .map(OsString::from)
+            .to_vec();
         question.extend(extra.iter().map(OsString::from));
-        question.extend(self.cargo_args().iter().filter(|arg| !dropped.iter().any(|flag| arg == flag)).cloned());
+        question.extend(
+            self.cargo_args()
+                .iter()
+                .filter(|arg| !dropped.iter().any(|flag| arg == flag))
+                .cloned(),
+        );
         Some(question)
     }
 
-    /// The value of `--manifest-path`, as arguments for another cargo command.
-    fn manifest_path(&self) -> Vec<OsString> {
+    /// Whether cargo is given this flag.
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.cargo_args().iter().any(|arg| arg == flag)
+    }
+
+    /// The value of an option, as text, in both spellings.
+    pub(crate) fn value_of(&self, option: &str) -> Option<String> {
         let mut args = self.cargo_args().iter();
         while let Some(arg) = args.next() {
-            if arg == "--manifest-path" {
-                return args.next().map(|path| vec![arg.clone(), path.clone()]).unwrap_or_default();
+            if arg == option {
+                return args.next()?.to_str().map(str::to_owned);
             }
-            if arg.to_str().is_some_and(|arg| arg.starts_with("--manifest-path=")) {
-                return vec![arg.clone()];
+            if let Some(value) = arg.to_str().and_then(|arg| arg.strip_prefix(option)?.strip_prefix('=')) {
+                return Some(value.to_owned());
             }
         }
-        Vec::new()
+        None
     }
 }
 
-const CLIPPY_ONLY: &[&str] = &["--fix", "--no-deps", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
+const CLIPPY_ONLY: &[&str] = &[
+    "--fix",
+    "--no-deps",
+    "--allow-dirty",
+    "--allow-staged",
+    "--allow-no-vcs",
+];
 
-const FIX_ONLY: &[&str] =
-    &["--edition", "--edition-idioms", "--broken-code", "--allow-dirty", "--allow-staged", "--allow-no-vcs"];
+const FIX_ONLY: &[&str] = &[
+    "--edition",
+    "--edition-idioms",
+    "--broken-code",
+    "--allow-dirty",
+    "--allow-staged",
+    "--allow-no-vcs",
+];
 
 /// The cargo that called us, else the one on the search path.
 pub(crate) fn program(env: &Env) -> OsString {
@@ -133,7 +166,9 @@ pub(crate) fn program(env: &Env) -> OsString {
 
 /// What cargo plans for this command.
 pub(crate) fn plan(env: &Env, command: &CargoCommand) -> Result<Plan, NoPlan> {
-    let question = command.question().ok_or_else(|| NoPlan::Command(command.name.display().to_string()))?;
+    let question = command
+        .question()
+        .ok_or_else(|| NoPlan::Command(command.name.display().to_string()))?;
     let cargo = program(env);
     let mut graph = Command::new(&cargo);
     graph
@@ -143,7 +178,10 @@ pub(crate) fn plan(env: &Env, command: &CargoCommand) -> Result<Plan, NoPlan> {
         .env(env::CARGO_CACHE_RUSTC_INFO, "0")
         .env(env::RUSTC_WRAPPER, "");
     let mut workspace = Command::new(&cargo);
-    workspace.args(["locate-project", "--workspace", "--message-format", "plain"]).args(command.manifest_path());
+    workspace.args(["locate-project", "--workspace", "--message-format", "plain"]);
+    if let Some(manifest) = command.value_of("--manifest-path") {
+        workspace.args(["--manifest-path", &manifest]);
+    }
     let mut rustc = Command::new(env.non_empty(env::RUSTC).unwrap_or_else(|| "rustc".into()));
     rustc.arg("-vV");
 
@@ -153,11 +191,36 @@ pub(crate) fn plan(env: &Env, command: &CargoCommand) -> Result<Plan, NoPlan> {
     // `cargo run` prints the graph and then fails for want of a program, so its exit code says nothing.
     let graph = UnitGraph::parse(&graph).map_err(NoPlan::NoGraph)?;
     let toolchain = toolchain(&text(&rustc?)).ok_or(NoPlan::NoToolchain)?;
-    let lockfile = std::path::Path::new(text(&workspace?).trim_end()).with_file_name("Cargo.lock");
-    let lockfile = fs_err::read_to_string(lockfile).map_err(|_| NoPlan::NoLockfile(None))?;
+    let manifest = PathBuf::from(text(&workspace?).trim_end());
+    let lockfile =
+        fs_err::read_to_string(manifest.with_file_name("Cargo.lock")).map_err(|_| NoPlan::NoLockfile(None))?;
     let lockfile = Lockfile::parse(&lockfile).map_err(|error| NoPlan::NoLockfile(Some(error)))?;
     let planned = plan_ids(&graph, &lockfile, &toolchain);
-    Ok(Plan { toolchain, graph, lockfile, planned })
+    Ok(Plan {
+        manifest,
+        toolchain,
+        graph,
+        lockfile,
+        planned,
+    })
+}
+
+/// The wrapper that cargo's configuration names, if any.
+pub(crate) fn configured_wrapper(env: &Env) -> Option<String> {
+    let output = Command::new(program(env))
+        .args([
+            "-Zunstable-options",
+            "config",
+            "get",
+            "--format",
+            "json-value",
+            "build.rustc-wrapper",
+        ])
+        .env(env::RUSTC_BOOTSTRAP, "1")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    serde_json::from_slice(&output.stdout).ok()
 }
 
 struct Asked {
@@ -168,7 +231,10 @@ struct Asked {
 fn spawn(mut command: Command) -> Result<Asked, NoPlan> {
     let program = command.get_program().display().to_string();
     // What cargo has to say about the command it says again when it runs.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     match command.spawn() {
         Ok(child) => Ok(Asked { program, child }),
         Err(source) => Err(NoPlan::Run { program, source }),
@@ -178,7 +244,9 @@ fn spawn(mut command: Command) -> Result<Asked, NoPlan> {
 impl Asked {
     fn answer(self) -> Result<Output, NoPlan> {
         let Self { program, child } = self;
-        child.wait_with_output().map_err(|source| NoPlan::Run { program, source })
+        child
+            .wait_with_output()
+            .map_err(|source| NoPlan::Run { program, source })
     }
 }
 
@@ -193,8 +261,13 @@ fn toolchain(verbose_version: &str) -> Option<Toolchain> {
 
 /// The words of a command line, for people.
 pub(crate) fn display(program: &OsStr, command: &CargoCommand) -> String {
-    let words = [program, &command.name].into_iter().chain(command.args.iter().map(OsString::as_os_str));
-    words.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
+    let words = [program, &command.name]
+        .into_iter()
+        .chain(command.args.iter().map(OsString::as_os_str));
+    words
+        .map(|word| word.display().to_string())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -209,12 +282,24 @@ mod tests {
     #[test]
     fn the_question_keeps_cargo_s_arguments_and_leaves_the_program_s_out() {
         let ask = |line| question(line).unwrap();
-        assert_eq!(ask("build --release -p x"), "build --unit-graph -Zunstable-options --release -p x");
+        assert_eq!(
+            ask("build --release -p x"),
+            "build --unit-graph -Zunstable-options --release -p x"
+        );
         assert_eq!(ask("b"), "build --unit-graph -Zunstable-options");
-        assert_eq!(ask("run --bin x -- --help"), "run --unit-graph -Zunstable-options --bin x");
+        assert_eq!(
+            ask("run --bin x -- --help"),
+            "run --unit-graph -Zunstable-options --bin x"
+        );
         assert_eq!(ask("run input.txt"), "run --unit-graph -Zunstable-options input.txt");
-        assert_eq!(ask("test --lib -- --nocapture"), "test --unit-graph -Zunstable-options --lib");
-        assert_eq!(ask("doc --open --no-deps"), "doc --unit-graph -Zunstable-options --no-deps");
+        assert_eq!(
+            ask("test --lib -- --nocapture"),
+            "test --unit-graph -Zunstable-options --lib"
+        );
+        assert_eq!(
+            ask("doc --open --no-deps"),
+            "doc --unit-graph -Zunstable-options --no-deps"
+        );
     }
 
     #[test]
@@ -224,27 +309,50 @@ mod tests {
             ask("clippy --all-targets --fix -- -D warnings"),
             "check --unit-graph -Zunstable-options --all-targets"
         );
-        assert_eq!(ask("fix --broken-code"), "check --unit-graph -Zunstable-options --all-targets");
+        assert_eq!(
+            ask("fix --broken-code"),
+            "check --unit-graph -Zunstable-options --all-targets"
+        );
     }
 
     #[test]
     fn commands_that_are_not_known_by_name_are_never_asked() {
-        for line in ["install ripgrep", "xtask dist", "publish", "nextest run", "miri test", "--version"] {
+        for line in [
+            "install ripgrep",
+            "xtask dist",
+            "publish",
+            "nextest run",
+            "miri test",
+            "--version",
+        ] {
             assert_eq!(question(line), None, "{line}");
         }
     }
 
     #[test]
-    fn the_manifest_is_found_in_both_spellings() {
-        let manifest = |line: &str| CargoCommand::new(line.split(' ').map(OsString::from)).unwrap().manifest_path();
-        assert_eq!(manifest("build --manifest-path a/Cargo.toml -q"), ["--manifest-path", "a/Cargo.toml"]);
-        assert_eq!(manifest("build --manifest-path=a/Cargo.toml"), ["--manifest-path=a/Cargo.toml"]);
-        assert!(manifest("run -- --manifest-path x").is_empty());
+    fn options_are_found_in_both_spellings_and_only_for_cargo() {
+        let command = |line: &str| CargoCommand::new(line.split(' ').map(OsString::from)).unwrap();
+        let manifest = |line| command(line).value_of("--manifest-path");
+        assert_eq!(
+            manifest("build --manifest-path a/Cargo.toml -q").as_deref(),
+            Some("a/Cargo.toml")
+        );
+        assert_eq!(
+            manifest("build --manifest-path=a/Cargo.toml").as_deref(),
+            Some("a/Cargo.toml")
+        );
+        assert_eq!(manifest("run -- --manifest-path x"), None);
+        assert_eq!(manifest("build --manifest-pathological x"), None);
+        assert!(command("build --release").has("--release") && !command("run -- --release").has("--release"));
     }
 
     #[test]
     fn quiet_is_cargo_s_and_not_the_program_s() {
-        let quiet = |line: &str| CargoCommand::new(line.split(' ').map(OsString::from)).unwrap().is_quiet();
+        let quiet = |line: &str| {
+            CargoCommand::new(line.split(' ').map(OsString::from))
+                .unwrap()
+                .is_quiet()
+        };
         assert!(quiet("build -q") && quiet("build --quiet"));
         assert!(!quiet("build") && !quiet("run -- -q"));
     }

@@ -84,7 +84,11 @@ pub fn append(store: &Path, build: BuildId, event: &BuildEvent) -> io::Result<()
     line.push(b'\n');
     fs_err::create_dir_all(folder(store))?;
     let mut options = fs_err::OpenOptions::new();
-    options.create(true).append(true).open(build.path(store))?.write_all(&line)
+    options
+        .create(true)
+        .append(true)
+        .open(build.path(store))?
+        .write_all(&line)
 }
 
 /// The events of this build; none when nothing was written.
@@ -142,7 +146,13 @@ mod tests {
     fn this_process_is_a_running_build_and_another_start_is_not() {
         let this = BuildId::of_process(std::process::id()).unwrap();
         assert!(this.is_running());
-        assert!(!BuildId { start: this.start + 1, ..this }.is_running());
+        assert!(
+            !BuildId {
+                start: this.start + 1,
+                ..this
+            }
+            .is_running()
+        );
         assert_eq!(this.to_string().parse(), Ok(this));
     }
 

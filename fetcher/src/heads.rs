@@ -96,7 +96,9 @@ pub(crate) enum Contradiction {
 impl Heads {
     /// The heads in this local store.
     pub(crate) fn new(store: &Path) -> Self {
-        Self { root: store.join(VERSION_DIR) }
+        Self {
+            root: store.join(VERSION_DIR),
+        }
     }
 
     /// The newest head that was seen of this log. One that is damaged or of another key is as good as none.
@@ -122,7 +124,10 @@ impl Heads {
         if let Some(known) = known {
             self.check(log, known, &head, offer)?;
         }
-        self.remember(log, &head).map_err(|source| HeadRefused::Store { operator: log.operator.clone(), source })?;
+        self.remember(log, &head).map_err(|source| HeadRefused::Store {
+            operator: log.operator.clone(),
+            source,
+        })?;
         Ok(head)
     }
 
@@ -135,16 +140,26 @@ impl Heads {
     ) -> Result<(), HeadRefused> {
         let (before, after) = (known.size().value(), head.size().value());
         let how = if after < before {
-            Contradiction::Smaller { known: before, offered: after }
+            Contradiction::Smaller {
+                known: before,
+                offered: after,
+            }
         } else if after == before && head.root() != known.root() {
             Contradiction::OtherRoot { size: after }
         } else if after == before || before == 0 || extends(known, head, &offer.consistency) {
             return Ok(());
         } else {
-            Contradiction::NotConsistent { known: before, offered: after }
+            Contradiction::NotConsistent {
+                known: before,
+                offered: after,
+            }
         };
         let evidence = self.keep_evidence(log, known, head);
-        Err(HeadRefused::Contradicts { operator: log.operator.clone(), how, evidence })
+        Err(HeadRefused::Contradicts {
+            operator: log.operator.clone(),
+            how,
+            evidence,
+        })
     }
 
     /// Writes both heads into one file. Named by content, so that a thousand builds keep one copy. That it cannot be
@@ -183,9 +198,16 @@ impl Heads {
 }
 
 fn extends(known: &VerifiedCheckpoint, head: &VerifiedCheckpoint, proof: &[String]) -> bool {
-    let hashes = proof.iter().map(|hash| hash.parse::<TreeHash>().ok()).collect::<Option<Vec<_>>>();
+    let hashes = proof
+        .iter()
+        .map(|hash| hash.parse::<TreeHash>().ok())
+        .collect::<Option<Vec<_>>>();
     let proof = hashes.and_then(|hashes| ConsistencyProof::try_from(hashes).ok());
-    proof.is_some_and(|proof| proof.verify((known.size(), known.root()), (head.size(), head.root())).is_ok())
+    proof.is_some_and(|proof| {
+        proof
+            .verify((known.size(), known.root()), (head.size(), head.root()))
+            .is_ok()
+    })
 }
 
 #[cfg(test)]

@@ -28,11 +28,12 @@ pub mod runner;
 pub mod sources;
 pub mod toolchain;
 pub mod tree;
+pub mod trust_root;
 
 // `cargo sealift` only.
 mod cargo;
+pub mod commands;
 mod heads;
 mod prefetch;
 mod remote;
-
 mod report;

@@ -91,8 +91,12 @@ pub(crate) async fn fetch(order: &Order<'_>) -> Fetched {
 /// The steps. An error is why they ended early, for people.
 async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     let deposit = Deposit::open(order.store).map_err(|error| format!("failed to open the local store: {error}"))?;
-    let missing: Vec<PlanId> =
-        order.plans.iter().filter(|plan| !is_present(&deposit, order.policy, **plan)).copied().collect();
+    let missing: Vec<PlanId> = order
+        .plans
+        .iter()
+        .filter(|plan| !is_present(&deposit, order.policy, **plan))
+        .copied()
+        .collect();
     fetched.event.present = (order.plans.len() - missing.len()) as u64;
     if missing.is_empty() {
         return Ok(());
@@ -100,7 +104,11 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     let remote = Remote::new(order.url, order.limits).map_err(|error| chain(&error))?;
     let heads = Heads::new(order.store);
     let logs: Vec<Log> = (order.policy.logs())
-        .map(|(operator, epoch, key)| Log { operator: operator.clone(), epoch, key: key.clone() })
+        .map(|(operator, epoch, key)| Log {
+            operator: operator.clone(),
+            epoch,
+            key: key.clone(),
+        })
         .collect();
     let known: AcceptedHeads = (logs.iter())
         .filter_map(|log| Some(((log.operator.clone(), log.epoch), heads.known(log)?)))
@@ -111,7 +119,10 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     fetched.event.bytes = remote.budget().received();
     let answer = answer.map_err(|error| chain(&error))?;
     if answer.version != 1 {
-        return Err(format!("lookup answer of version {}, which is not known", answer.version));
+        return Err(format!(
+            "lookup answer of version {}, which is not known",
+            answer.version
+        ));
     }
 
     let begin = Instant::now();
@@ -119,7 +130,9 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     let offers = check_offers(order, &deposit, &accepted, &missing, answer, fetched);
     let mut verifying = begin.elapsed();
 
-    remote.budget().allow_downloads(Duration::from_millis(offers.iter().map(|offer| offer.compile_ms).sum()));
+    remote
+        .budget()
+        .allow_downloads(Duration::from_millis(offers.iter().map(|offer| offer.compile_ms).sum()));
     order.progress.downloading(offers.len());
     let downloads = &Downloads::new(&remote, &deposit);
     let mut results = futures::stream::iter(&offers)
@@ -164,19 +177,34 @@ fn is_present(deposit: &Deposit, policy: &TrustPolicy, plan: PlanId) -> bool {
 }
 
 fn is_usable(deposit: &Deposit, policy: &TrustPolicy, key: UnitKey) -> bool {
-    let Some(unit) = deposit.store().unit(key) else { return false };
+    let Some(unit) = deposit.store().unit(key) else {
+        return false;
+    };
     let Ok(manifest) = sealift_policy::manifest::Manifest::from_canonical(unit.manifest.as_bytes()) else {
         return false;
     };
     if !deposit.has_all(&manifest) {
         return false;
     }
-    let UnitOrigin::Fetched { proofs } = &unit.origin else { return true };
-    let Some(document) = deposit.key_document(key) else { return false };
-    let Ok((unit_key, document)) = KeyDocument::from_canonical(&document) else { return false };
+    let UnitOrigin::Fetched { proofs } = &unit.origin else {
+        return true;
+    };
+    let Some(document) = deposit.key_document(key) else {
+        return false;
+    };
+    let Ok((unit_key, document)) = KeyDocument::from_canonical(&document) else {
+        return false;
+    };
     let Ok(class) = document.class() else { return false };
-    let subject = Subject { unit_key, document: &document, class };
-    unit_key == key && policy.verify(&subject, unit.manifest.as_bytes(), proofs, Freshness::Any).is_ok()
+    let subject = Subject {
+        unit_key,
+        document: &document,
+        class,
+    };
+    unit_key == key
+        && policy
+            .verify(&subject, unit.manifest.as_bytes(), proofs, Freshness::Any)
+            .is_ok()
 }
 
 /// The heads that extend what was seen before. One that does not ends the prefetch: the source is not to be used.
@@ -190,7 +218,10 @@ fn accept_heads(
     let mut accepted = AcceptedHeads::new();
     for log in logs {
         let name = (log.operator.clone(), log.epoch);
-        let Some(offer) = offered.iter().find(|offer| (&offer.operator, offer.epoch) == (&name.0, name.1)) else {
+        let Some(offer) = offered
+            .iter()
+            .find(|offer| (&offer.operator, offer.epoch) == (&name.0, name.1))
+        else {
             continue;
         };
         match heads.advance(log, known.get(&name), offer) {
@@ -204,7 +235,10 @@ fn accept_heads(
                     HeadRefused::NotSigned { .. } | HeadRefused::Store { .. } => None,
                 };
                 let what = error.to_string();
-                fetched.alarms.push(Alarm { what: what.clone(), evidence });
+                fetched.alarms.push(Alarm {
+                    what: what.clone(),
+                    evidence,
+                });
                 return Err(what);
             }
         }
@@ -222,12 +256,17 @@ fn check_offers(
     fetched: &mut Fetched,
 ) -> Vec<Offer> {
     let plans: BTreeMap<PlanId, PlanHint> = answer.plans.into_iter().map(|plan| (plan.plan_id, plan)).collect();
-    let mut records: BTreeMap<UnitKey, UnitRecord> =
-        answer.units.into_iter().map(|record| (record.unit_key, record)).collect();
+    let mut records: BTreeMap<UnitKey, UnitRecord> = answer
+        .units
+        .into_iter()
+        .map(|record| (record.unit_key, record))
+        .collect();
     let mut seen = BTreeSet::new();
     let mut offers = Vec::new();
     for plan in missing {
-        let Some(mut hint) = plans.get(plan).cloned() else { continue };
+        let Some(mut hint) = plans.get(plan).cloned() else {
+            continue;
+        };
         hint.unit_keys.truncate(MAX_UNITS_OF_PLAN);
         for &key in &hint.unit_keys {
             if !seen.insert(key) {
@@ -236,7 +275,9 @@ fn check_offers(
             let compiled_here = deposit.store().unit(key).is_some_and(|unit| {
                 matches!(unit.origin, UnitOrigin::Compiled) && is_usable(deposit, order.policy, key)
             });
-            let Some(record) = records.remove(&key).filter(|_| !compiled_here) else { continue };
+            let Some(record) = records.remove(&key).filter(|_| !compiled_here) else {
+                continue;
+            };
             let evidence = serde_json::to_vec(&record).expect("records have string keys only");
             match offer::check(order.policy, heads, record, order.now) {
                 Ok(offer) => offers.push(offer),
@@ -262,7 +303,11 @@ fn check_offers(
 impl Fetched {
     fn refuse(&mut self, unit_key: UnitKey, reason: String, alarming: bool) {
         self.event.rejected += 1;
-        self.event.refused.push(RefusedUnit { unit_key, reason, alarming });
+        self.event.refused.push(RefusedUnit {
+            unit_key,
+            reason,
+            alarming,
+        });
     }
 
     fn note(&mut self, offer: &Offer, failed: Failed, remote: &Remote) {
@@ -270,7 +315,10 @@ impl Fetched {
         match failed {
             Failed::Wrong { evidence, .. } => {
                 let crate_name = &offer.document.crate_name;
-                self.alarms.push(Alarm { what: format!("unit `{crate_name}`: {reason}"), evidence });
+                self.alarms.push(Alarm {
+                    what: format!("unit `{crate_name}`: {reason}"),
+                    evidence,
+                });
                 self.refuse(offer.unit_key, reason, true);
             }
             // A full disk stays full: nothing more is asked for.

@@ -126,7 +126,11 @@ impl Remote {
     pub(crate) async fn lookup(&self, request: &LookupRequest) -> Result<LookupResponse, RemoteError> {
         let url = self.url("v1/lookup");
         let body = serde_json::to_vec(request).expect("requests have string keys only");
-        let request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        let request = self
+            .client
+            .post(url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
         let answer = self.bytes(&url, request, MAX_LOOKUP_ANSWER, Kind::Json).await;
         // A store without the address cannot be used at all, unlike one that lacks an object.
         if let Err(RemoteError::Absent(url)) = &answer {
@@ -143,19 +147,23 @@ impl Remote {
     /// The stored bytes of an object, at most `limit` of them.
     pub(crate) async fn object(&self, path: &ObjectPath, limit: u64) -> Result<Vec<u8>, RemoteError> {
         let url = self.url(&path.to_string());
-        self.bytes(&url, self.client.get(url.clone()), limit, Kind::Binary).await
+        self.bytes(&url, self.client.get(url.clone()), limit, Kind::Binary)
+            .await
     }
 
     /// The newest signed checkpoint of a log, as text.
     pub(crate) async fn checkpoint(&self, path: &ObjectPath) -> Result<Vec<u8>, RemoteError> {
         let url = self.url(&path.to_string());
-        self.bytes(&url, self.client.get(url.clone()), MAX_SMALL, Kind::Text).await
+        self.bytes(&url, self.client.get(url.clone()), MAX_SMALL, Kind::Text)
+            .await
     }
 
     /// Whether the service says that it is well.
     pub(crate) async fn healthz(&self) -> Result<(), RemoteError> {
         let url = self.url("healthz");
-        self.bytes(&url, self.client.get(url.clone()), MAX_SMALL, Kind::Text).await.map(drop)
+        self.bytes(&url, self.client.get(url.clone()), MAX_SMALL, Kind::Text)
+            .await
+            .map(drop)
     }
 
     fn url(&self, path: &str) -> Url {
@@ -179,11 +187,20 @@ impl Remote {
         error
     }
 
-    async fn receive(&self, url: &Url, request: RequestBuilder, limit: u64, kind: Kind) -> Result<Vec<u8>, RemoteError> {
+    async fn receive(
+        &self,
+        url: &Url,
+        request: RequestBuilder,
+        limit: u64,
+        kind: Kind,
+    ) -> Result<Vec<u8>, RemoteError> {
         let mut window = self.budget.window();
         let mut response = self.step(url, &mut window, request.send()).await?;
         check_head(url, &response, kind)?;
-        let too_long = || RemoteError::TooLong { url: url.to_string(), limit };
+        let too_long = || RemoteError::TooLong {
+            url: url.to_string(),
+            limit,
+        };
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(too_long());
         }
@@ -196,7 +213,10 @@ impl Remote {
             body.extend_from_slice(&piece);
         }
         if body.is_empty() {
-            return Err(RemoteError::Unexpected { url: url.to_string(), what: "nothing".into() });
+            return Err(RemoteError::Unexpected {
+                url: url.to_string(),
+                what: "nothing".into(),
+            });
         }
         Ok(body)
     }
@@ -209,8 +229,14 @@ impl Remote {
     ) -> Result<T, RemoteError> {
         match self.budget.step(window, step).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(RemoteError::Unreachable { url: url.to_string(), reason: innermost(&error) }),
-            Err(reason) => Err(RemoteError::TooSlow { url: url.to_string(), reason }),
+            Ok(Err(error)) => Err(RemoteError::Unreachable {
+                url: url.to_string(),
+                reason: innermost(&error),
+            }),
+            Err(reason) => Err(RemoteError::TooSlow {
+                url: url.to_string(),
+                reason,
+            }),
         }
     }
 }
@@ -228,18 +254,39 @@ fn check_head(url: &Url, response: &Response, kind: Kind) -> Result<(), RemoteEr
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Err(RemoteError::Absent(url())),
-        status => return Err(RemoteError::Status { url: url(), status: status.as_u16() }),
+        status => {
+            return Err(RemoteError::Status {
+                url: url(),
+                status: status.as_u16(),
+            });
+        }
     }
-    let header = |name| response.headers().get(name).map_or(Some(""), |value| value.to_str().ok());
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .map_or(Some(""), |value| value.to_str().ok())
+    };
     let encoding = header(CONTENT_ENCODING);
     if !matches!(encoding, Some("" | "identity")) {
-        return Err(RemoteError::Unexpected { url: url(), what: "an encoding that was not asked for".into() });
+        return Err(RemoteError::Unexpected {
+            url: url(),
+            what: "an encoding that was not asked for".into(),
+        });
     }
-    let kind_found = header(CONTENT_TYPE).unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind_found = header(CONTENT_TYPE)
+        .unwrap_or("?")
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let fits = match kind {
         Kind::Json => kind_found == "application/json",
         // What serves static files may call them anything, but a page for people is none of ours.
-        Kind::Binary => !kind_found.starts_with("text/") && !kind_found.contains("json") && !kind_found.contains("html"),
+        Kind::Binary => {
+            !kind_found.starts_with("text/") && !kind_found.contains("json") && !kind_found.contains("html")
+        }
         Kind::Text => !kind_found.contains("html"),
     };
     if fits {

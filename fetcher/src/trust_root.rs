@@ -35,13 +35,18 @@ pub fn load(path: Option<&Path>) -> Result<TrustPolicy, NoTrustRoot> {
     let path = path.ok_or(NoTrustRoot::NotConfigured)?;
     let mut bytes = Vec::new();
     let file = fs_err::File::open(path).map_err(NoTrustRoot::Unreadable)?;
-    file.take(MAX_POLICY).read_to_end(&mut bytes).map_err(NoTrustRoot::Unreadable)?;
+    file.take(MAX_POLICY)
+        .read_to_end(&mut bytes)
+        .map_err(NoTrustRoot::Unreadable)?;
     parse(path, &bytes)
 }
 
 /// Reads a policy from these bytes of the file at `path`.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<TrustPolicy, NoTrustRoot> {
-    serde_json::from_slice(bytes).map_err(|source| NoTrustRoot::Malformed { path: path.to_owned(), source })
+    serde_json::from_slice(bytes).map_err(|source| NoTrustRoot::Malformed {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -57,7 +62,10 @@ mod tests {
         assert!(matches!(load(Some(folder.path())), Err(NoTrustRoot::Unreadable(_))));
         for text in ["", "{}", "[1", r#"{"version":2}"#] {
             fs_err::write(&path, text).unwrap();
-            assert!(matches!(load(Some(&path)), Err(NoTrustRoot::Malformed { .. })), "{text}");
+            assert!(
+                matches!(load(Some(&path)), Err(NoTrustRoot::Malformed { .. })),
+                "{text}"
+            );
         }
     }
 }

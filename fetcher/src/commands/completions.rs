@@ -10,7 +10,12 @@ use crate::report::shell;
 /// Prints the script.
 pub(super) fn run(name: clap_complete::Shell) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(name, &mut Cli::command().bin_name("cargo-sealift"), "cargo-sealift", &mut script);
+    clap_complete::generate(
+        name,
+        &mut Cli::command().bin_name("cargo-sealift"),
+        "cargo-sealift",
+        &mut script,
+    );
     shell::data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Success)
 }

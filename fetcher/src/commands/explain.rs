@@ -55,21 +55,31 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<Exit>
         .flat_map(|prefetch| prefetch.refused.iter().map(|refused| (refused.unit_key, refused)))
         .collect();
     let asked = |unit: &&UnitEvent| {
-        args.name.as_ref().is_none_or(|name| {
-            unit.package.as_ref() == Some(name) || unit.crate_name == name.replace('-', "_")
-        })
+        args.name
+            .as_ref()
+            .is_none_or(|name| unit.package.as_ref() == Some(name) || unit.crate_name == name.replace('-', "_"))
     };
     // Another version with the same key was compiled by this very build, so it explains nothing.
     let built: BTreeSet<UnitKey> = tally::units(&events).filter_map(|unit| unit.unit_key).collect();
     let explanations: Vec<_> = tally::units(&events)
         .filter(asked)
-        .map(|unit| explain(&store, unit, unit.unit_key.and_then(|key| refused.get(&key).copied()), &built))
+        .map(|unit| {
+            explain(
+                &store,
+                unit,
+                unit.unit_key.and_then(|key| refused.get(&key).copied()),
+                &built,
+            )
+        })
         .collect();
     if args.format.json {
         let report = serde_json::json!({"version": 1, "units": explanations});
         shell::data(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else if explanations.is_empty() {
-        let what = args.name.as_ref().map_or("unit".to_owned(), |name| format!("unit of `{name}`"));
+        let what = args
+            .name
+            .as_ref()
+            .map_or("unit".to_owned(), |name| format!("unit of `{name}`"));
         shell::data(&format!("the last build compiled no {what}\n"))?;
     } else {
         shell::data(&explanations.iter().map(text).collect::<String>())?;
@@ -77,12 +87,7 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<Exit>
     Ok(Exit::Success)
 }
 
-fn explain(
-    store: &Store,
-    unit: &UnitEvent,
-    refused: Option<&RefusedUnit>,
-    built: &BTreeSet<UnitKey>,
-) -> Explanation {
+fn explain(store: &Store, unit: &UnitEvent, refused: Option<&RefusedUnit>, built: &BTreeSet<UnitKey>) -> Explanation {
     let outcome = tally::outcome(unit, refused);
     let reason = match outcome {
         Outcome::HitCompiled => "compiled on this machine before".into(),
@@ -97,7 +102,14 @@ fn explain(
         Outcome::Compiled | Outcome::Rejected => closest(store, unit, built),
         Outcome::HitCompiled | Outcome::HitFetched | Outcome::PassedThrough => None,
     };
-    Explanation { crate_name: unit.crate_name.clone(), package, outcome, reason, unit_key: unit.unit_key, closest }
+    Explanation {
+        crate_name: unit.crate_name.clone(),
+        package,
+        outcome,
+        reason,
+        unit_key: unit.unit_key,
+        closest,
+    }
 }
 
 /// Among the units that are known of the same version of the package, and of the same crate of it, the one with the
@@ -107,13 +119,17 @@ fn closest(store: &Store, unit: &UnitEvent, built: &BTreeSet<UnitKey>) -> Option
     let name = unit.package.as_ref()?.parse().ok()?;
     let version = unit.package_version.as_ref()?.parse().ok()?;
     let folder = store.path(&local::package_path(&name, &version));
-    let keys = fs_err::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let keys = fs_err::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     keys.filter(|key| !built.contains(key))
         .filter_map(|unit_key| {
             let known = document(store, unit_key)?;
             let same = |field: &str| known.get(field) == here.get(field);
-            (same("crate_name") && same("crate_type"))
-                .then(|| Closest { unit_key, differs: differences(&known, &here) })
+            (same("crate_name") && same("crate_type")).then(|| Closest {
+                unit_key,
+                differs: differences(&known, &here),
+            })
         })
         .filter(|closest| !closest.differs.is_empty())
         .min_by_key(|closest| (closest.differs.len(), closest.unit_key))
@@ -136,7 +152,11 @@ fn compare(field: &str, known: &Value, here: &Value, found: &mut Vec<Difference>
         (Value::Object(a), Value::Object(b)) => {
             let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             for name in names {
-                let field = if field.is_empty() { name.clone() } else { format!("{field}.{name}") };
+                let field = if field.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{field}.{name}")
+                };
                 let member = |object: &serde_json::Map<String, Value>| object.get(name).cloned().unwrap_or_default();
                 compare(&field, &member(a), &member(b), found);
             }
@@ -145,9 +165,17 @@ fn compare(field: &str, known: &Value, here: &Value, found: &mut Vec<Difference>
             let only = |these: &[Value], those: &[Value]| {
                 Value::Array(these.iter().filter(|value| !those.contains(value)).cloned().collect())
             };
-            found.push(Difference { field: field.into(), known: only(a, b), here: only(b, a) });
+            found.push(Difference {
+                field: field.into(),
+                known: only(a, b),
+                here: only(b, a),
+            });
         }
-        _ => found.push(Difference { field: field.into(), known: known.clone(), here: here.clone() }),
+        _ => found.push(Difference {
+            field: field.into(),
+            known: known.clone(),
+            here: here.clone(),
+        }),
     }
 }
 
@@ -159,12 +187,20 @@ fn text(explanation: &Explanation) -> String {
         Outcome::PassedThrough => "passed through",
     };
     let name = explanation.package.as_ref().unwrap_or(&explanation.crate_name);
-    let mut text = format!("{outcome:<15}{name} ({}): {}\n", explanation.crate_name, explanation.reason);
+    let mut text = format!(
+        "{outcome:<15}{name} ({}): {}\n",
+        explanation.crate_name, explanation.reason
+    );
     if let Some(closest) = &explanation.closest {
         let mut line = |what: String| writeln!(text, "{:15}{what}", "").expect("a string takes everything");
         line(format!("differs from the known unit {} in", closest.unit_key.short()));
         for difference in &closest.differs {
-            line(format!("  {}: {} there, {} here", difference.field, brief(&difference.known), brief(&difference.here)));
+            line(format!(
+                "  {}: {} there, {} here",
+                difference.field,
+                brief(&difference.known),
+                brief(&difference.here)
+            ));
         }
     }
     text
@@ -194,7 +230,10 @@ mod tests {
     fn only_the_innermost_fields_that_differ_are_named() {
         let known = json!({"codegen": ["opt-level=3", "debuginfo=0"], "env": {"A": "1", "B": "2"}, "edition": "2021"});
         let here = json!({"codegen": ["opt-level=3", "debuginfo=2"], "env": {"A": "1", "C": ""}, "edition": "2021"});
-        let found: Vec<_> = differences(&known, &here).into_iter().map(|d| (d.field, d.known, d.here)).collect();
+        let found: Vec<_> = differences(&known, &here)
+            .into_iter()
+            .map(|d| (d.field, d.known, d.here))
+            .collect();
         assert_eq!(
             found,
             [
@@ -233,12 +272,12 @@ mod tests {
         let write = |document: Value| {
             let text = document.to_string();
             let key = UnitKey::new(Digest::of(text.as_bytes()));
-            store.write_key(key, &text, &"syn".parse().unwrap(), &"1.0.0".parse().unwrap()).unwrap();
+            store
+                .write_key(key, &text, &"syn".parse().unwrap(), &"1.0.0".parse().unwrap())
+                .unwrap();
             key
         };
-        let unit = |codegen: &str, edition: &str| {
-            json!({"codegen": [codegen], "crate_name": "syn", "crate_type": "lib", "edition": edition})
-        };
+        let unit = |codegen: &str, edition: &str| json!({"codegen": [codegen], "crate_name": "syn", "crate_type": "lib", "edition": edition});
         let here = write(unit("opt-level=3", "2021"));
         let near = write(unit("opt-level=2", "2021"));
         write(unit("opt-level=1", "2018"));

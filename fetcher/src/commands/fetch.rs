@@ -18,8 +18,19 @@ use crate::{clock, trust_root};
 
 /// `cargo sealift fetch [-- build --release]`.
 pub(super) fn run(context: &Context, args: FetchArgs) -> anyhow::Result<Exit> {
-    let shell = Shell::stderr(&context.env, if args.quiet { Verbosity::Quiet } else { Verbosity::Normal });
-    let words = if args.command.is_empty() { vec![OsString::from("build")] } else { args.command };
+    let shell = Shell::stderr(
+        &context.env,
+        if args.quiet {
+            Verbosity::Quiet
+        } else {
+            Verbosity::Normal
+        },
+    );
+    let words = if args.command.is_empty() {
+        vec![OsString::from("build")]
+    } else {
+        args.command
+    };
     let command = CargoCommand::new(words).expect("there is at least one word");
     context.store()?;
     let fetched = prefetch(context, &command, shell);
@@ -29,10 +40,20 @@ pub(super) fn run(context: &Context, args: FetchArgs) -> anyhow::Result<Exit> {
     for problem in &fetched.event.problems {
         shell.warn(problem);
     }
-    let PrefetchEvent { planned, present, fetched: new, bytes: received, .. } = fetched.event;
+    let PrefetchEvent {
+        planned,
+        present,
+        fetched: new,
+        bytes: received,
+        ..
+    } = fetched.event;
     shell.status(
         "Sealift",
-        format_args!("{}: {present} present, {new} fetched ({})", count(planned, "unit"), bytes(received)),
+        format_args!(
+            "{}: {present} present, {new} fetched ({})",
+            count(planned, "unit"),
+            bytes(received)
+        ),
     );
     raise(context, shell, &fetched.alarms)?;
     Ok(Exit::Success)
@@ -43,8 +64,14 @@ pub(super) fn prefetch(context: &Context, command: &CargoCommand, shell: Shell) 
     match try_prefetch(context, command, shell) {
         Ok(fetched) => fetched,
         Err(problem) => {
-            let event = PrefetchEvent { problems: vec![problem], ..PrefetchEvent::default() };
-            Fetched { event, alarms: Vec::new() }
+            let event = PrefetchEvent {
+                problems: vec![problem],
+                ..PrefetchEvent::default()
+            };
+            Fetched {
+                event,
+                alarms: Vec::new(),
+            }
         }
     }
 }
@@ -83,7 +110,10 @@ fn try_prefetch(context: &Context, command: &CargoCommand, shell: Shell) -> Resu
         now,
         progress: &progress,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| format!("failed to start: {error}"))?;
     let fetched = runtime.block_on(prefetch::fetch(&order));
     // Connections that hang must not hold up cargo.
@@ -121,7 +151,10 @@ mod tests {
 
     #[test]
     fn many_alarms_are_one_line_that_names_the_evidence() {
-        let alarm = |what: &str, evidence: Option<&str>| Alarm { what: what.into(), evidence: evidence.map(Into::into) };
+        let alarm = |what: &str, evidence: Option<&str>| Alarm {
+            what: what.into(),
+            evidence: evidence.map(Into::into),
+        };
         assert_eq!(alarm_line(&[]), None);
         let one = alarm_line(&[alarm("unit `syn`: wrong content", Some("/store/evidence/x"))]).unwrap();
         insta::assert_snapshot!(one, @"refused what looks like an attack: unit `syn`: wrong content (evidence: `/store/evidence/x`); compiling locally instead");

@@ -43,12 +43,13 @@ struct Sweep {
 /// Removes the oldest units.
 pub(super) fn run(context: &Context, args: &GcArgs) -> anyhow::Result<Exit> {
     let shell = Shell::stderr(&context.env, Verbosity::Normal);
-    let limit = parse_size(&args.max_size).with_context(|| format!("`{}` is not a size such as `20GiB`", args.max_size))?;
+    let limit =
+        parse_size(&args.max_size).with_context(|| format!("`{}` is not a size such as `20GiB`", args.max_size))?;
     let root = context.store()?;
     let store = Store::open(root)?;
     let now = clock::seconds();
     let blobs = blobs(&store);
-    let candidates = candidates(&store, &blobs)?;
+    let candidates = candidates(&store, &blobs);
     let sweep = sweep(candidates, &blobs, &in_use(root)?, limit, now - YOUNG);
     for key in &sweep.units {
         remove(&store.path(&local::unit_path(*key)))?;
@@ -60,7 +61,12 @@ pub(super) fn run(context: &Context, args: &GcArgs) -> anyhow::Result<Exit> {
     let left: u64 = blobs.values().map(|(size, _)| size).sum::<u64>() - sweep.freed;
     shell.status(
         "Removed",
-        format_args!("{} ({}); {} left", count(sweep.units.len() as u64, "unit"), bytes(sweep.freed), bytes(left)),
+        format_args!(
+            "{} ({}); {} left",
+            count(sweep.units.len() as u64, "unit"),
+            bytes(sweep.freed),
+            bytes(left)
+        ),
     );
     if left > limit {
         shell.warn("what is left is larger than asked for: it was used within the last hour");
@@ -81,15 +87,13 @@ fn sweep(
         *references.entry(*digest).or_default() += 1;
     }
     let mut sweep = Sweep::default();
-    let mut left: u64 = blobs.values().map(|(size, _)| size).sum();
-    let mut free = |sweep: &mut Sweep, digest: Digest| {
+    let total: u64 = blobs.values().map(|(size, _)| size).sum();
+    let free = |sweep: &mut Sweep, digest: Digest| {
         if let Some((size, _)) = blobs.get(&digest)
             && sweep.blobs.insert(digest)
         {
             sweep.freed += size;
-            left -= size;
         }
-        left
     };
     // What no unit names is of no use to anybody.
     for (digest, (_, used)) in blobs {
@@ -99,8 +103,7 @@ fn sweep(
     }
     candidates.sort_by_key(|unit| (unit.used, unit.key));
     for unit in candidates {
-        let remaining = blobs.values().map(|(size, _)| size).sum::<u64>() - sweep.freed;
-        if remaining <= limit || unit.used >= oldest_young {
+        if total - sweep.freed <= limit || unit.used >= oldest_young {
             break;
         }
         if in_use.contains(&unit.key) {
@@ -136,26 +139,48 @@ fn blobs(store: &Store) -> BTreeMap<Digest, (u64, i64)> {
             blobs.insert(digest, (metadata.len(), metadata.ctime()));
         }
     }
-    Ok(blobs)
+    blobs
 }
 
-fn candidates(store: &Store, blobs: &BTreeMap<Digest, (u64, i64)>) -> anyhow::Result<Vec<Candidate>> {
+fn candidates(store: &Store, blobs: &BTreeMap<Digest, (u64, i64)>) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for path in files(&store.path("units")) {
-        let Ok(metadata) = fs_err::metadata(&path) else { continue };
-        let unit = fs_err::read(&path).ok().and_then(|bytes| serde_json::from_slice::<LocalUnit>(&bytes).ok());
+        let Ok(metadata) = fs_err::metadata(&path) else {
+            continue;
+        };
+        let unit = fs_err::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<LocalUnit>(&bytes).ok());
         let Some(unit) = unit else { continue };
-        let Ok(manifest) = Manifest::from_canonical(unit.manifest.as_bytes()) else { continue };
-        let outputs: Vec<_> = manifest.outputs.iter().map(|output| (output.sha256, output.size)).collect();
-        let linked = outputs.iter().filter_map(|(digest, _)| Some(blobs.get(digest)?.1)).max();
-        candidates.push(Candidate { key: unit.unit_key, outputs, used: linked.unwrap_or(0).max(metadata.ctime()) });
+        let Ok(manifest) = Manifest::from_canonical(unit.manifest.as_bytes()) else {
+            continue;
+        };
+        let outputs: Vec<_> = manifest
+            .outputs
+            .iter()
+            .map(|output| (output.sha256, output.size))
+            .collect();
+        let linked = outputs
+            .iter()
+            .filter_map(|(digest, _)| Some(blobs.get(digest)?.1))
+            .max();
+        candidates.push(Candidate {
+            key: unit.unit_key,
+            outputs,
+            used: linked.unwrap_or(0).max(metadata.ctime()),
+        });
     }
-    Ok(candidates)
+    candidates
 }
 
 fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = walkdir::WalkDir::new(folder).follow_links(false).into_iter().filter_map(Result::ok);
-    entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path)
+    let entries = walkdir::WalkDir::new(folder)
+        .follow_links(false)
+        .into_iter()
+        .filter_map(Result::ok);
+    entries
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
 }
 
 fn remove_old_scratch(folder: &Path, before: i64) -> anyhow::Result<()> {
@@ -203,7 +228,11 @@ mod tests {
 
     fn unit(name: &str, outputs: &[&str], used: i64) -> Candidate {
         let outputs = outputs.iter().map(|output| (digest(output), 10)).collect();
-        Candidate { key: UnitKey::new(digest(name)), outputs, used }
+        Candidate {
+            key: UnitKey::new(digest(name)),
+            outputs,
+            used,
+        }
     }
 
     fn blobs(names: &[&str]) -> BTreeMap<Digest, (u64, i64)> {
@@ -212,7 +241,11 @@ mod tests {
 
     #[test]
     fn the_oldest_go_until_the_rest_fits() {
-        let units = vec![unit("new", &["n"], 30), unit("old", &["o"], 10), unit("middle", &["m"], 20)];
+        let units = vec![
+            unit("new", &["n"], 30),
+            unit("old", &["o"], 10),
+            unit("middle", &["m"], 20),
+        ];
         let swept = sweep(units, &blobs(&["n", "o", "m"]), &BTreeSet::new(), 15, 100);
         assert_eq!(swept.units, [unit("old", &[], 0).key, unit("middle", &[], 0).key]);
         assert_eq!(swept.freed, 20);
@@ -220,7 +253,11 @@ mod tests {
 
     #[test]
     fn what_is_young_or_in_use_stays_whatever_the_limit() {
-        let units = vec![unit("young", &["y"], 200), unit("used", &["u"], 10), unit("old", &["o"], 20)];
+        let units = vec![
+            unit("young", &["y"], 200),
+            unit("used", &["u"], 10),
+            unit("old", &["o"], 20),
+        ];
         let in_use = BTreeSet::from([unit("used", &[], 0).key]);
         let swept = sweep(units, &blobs(&["y", "u", "o"]), &in_use, 0, 100);
         assert_eq!(swept.units, [unit("old", &[], 0).key]);
@@ -237,7 +274,10 @@ mod tests {
     fn outputs_without_a_unit_go_first() {
         let units = vec![unit("old", &["o"], 10)];
         let swept = sweep(units, &blobs(&["o", "orphan"]), &BTreeSet::new(), 10, 100);
-        assert_eq!((swept.units.len(), swept.blobs), (0, BTreeSet::from([digest("orphan")])));
+        assert_eq!(
+            (swept.units.len(), swept.blobs),
+            (0, BTreeSet::from([digest("orphan")]))
+        );
     }
 
     #[test]
@@ -245,7 +285,15 @@ mod tests {
         assert_eq!(parse_size("20GiB"), Some(20 << 30));
         assert_eq!(parse_size("500MB"), Some(500_000_000));
         assert_eq!(parse_size("7"), Some(7));
-        for wrong in ["", "GiB", "-1", "1.5GiB", "1 parsec", "99999999999999999999", "20000000TiB"] {
+        for wrong in [
+            "",
+            "GiB",
+            "-1",
+            "1.5GiB",
+            "1 parsec",
+            "99999999999999999999",
+            "20000000TiB",
+        ] {
             assert_eq!(parse_size(wrong), None, "{wrong}");
         }
     }

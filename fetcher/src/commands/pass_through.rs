@@ -25,8 +25,14 @@ use crate::report::tally::Tally;
 
 /// Runs a cargo command with Sealift.
 pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exit> {
-    let Some(command) = CargoCommand::new(words) else { return Ok(Exit::Failed) };
-    let verbosity = if command.is_quiet() { Verbosity::Quiet } else { Verbosity::Normal };
+    let Some(command) = CargoCommand::new(words) else {
+        return Ok(Exit::Failed);
+    };
+    let verbosity = if command.is_quiet() {
+        Verbosity::Quiet
+    } else {
+        Verbosity::Normal
+    };
     let shell = Shell::stderr(&context.env, verbosity);
     let program = cargo::program(&context.env);
     let mut child = Command::new(&program);
@@ -48,14 +54,19 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
     let fetched = fetch::prefetch(context, &command, shell);
     fetch::raise(context, shell, &fetched.alarms)?;
     wrap(context, &mut child, &wrapper);
-    let child = child.spawn().with_context(|| format!("failed to run `{}`", cargo::display(&program, &command)))?;
+    let child = child
+        .spawn()
+        .with_context(|| format!("failed to run `{}`", cargo::display(&program, &command)))?;
     let build = BuildId::of_process(child.id());
     note(store, build, fetched);
     let status = wait(child)?;
-    if let Some(summary) = build.and_then(|build| events::read(store, build).ok()).and_then(|build| {
-        let tally = Tally::of(&build.events);
-        tally.summary()
-    }) {
+    if let Some(summary) = build
+        .and_then(|build| events::read(store, build).ok())
+        .and_then(|build| {
+            let tally = Tally::of(&build.events);
+            tally.summary()
+        })
+    {
         shell.status("Sealift", summary);
     }
     Ok(as_cargo(status))
@@ -71,14 +82,20 @@ fn note(store: &Path, build: Option<BuildId>, fetched: Fetched) {
 /// Puts the wrapper where cargo looks for one; a wrapper that was there gets what Sealift does not handle.
 fn wrap(context: &Context, cargo: &mut Command, wrapper: &Path) {
     let env = &context.env;
-    let present = env.raw(env::RUSTC_WRAPPER).or_else(|| env.raw(env::CARGO_BUILD_RUSTC_WRAPPER));
+    let present = env
+        .raw(env::RUSTC_WRAPPER)
+        .or_else(|| env.raw(env::CARGO_BUILD_RUSTC_WRAPPER));
     let other = present.filter(|other| !other.is_empty() && !is_ours(Path::new(other)));
     if let (Some(other), None) = (other, &context.config.next_wrapper) {
         cargo.env(env::NEXT_WRAPPER, other);
     }
     cargo.env(env::RUSTC_WRAPPER, wrapper);
     // cargo runs the wrapper in other folders.
-    if let Some(policy) = context.config.trust_policy.as_ref().filter(|policy| policy.is_relative())
+    if let Some(policy) = context
+        .config
+        .trust_policy
+        .as_ref()
+        .filter(|policy| policy.is_relative())
         && let Ok(policy) = std::path::absolute(policy)
     {
         cargo.env(env::TRUST_ROOT, policy);
@@ -122,5 +139,10 @@ fn as_cargo(status: ExitStatus) -> Exit {
         let _ = signal_hook::low_level::emulate_default_handler(signal);
         return Exit::Cargo(u8::try_from(128 + signal).unwrap_or(u8::MAX));
     }
-    Exit::Cargo(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    Exit::Cargo(
+        status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(u8::MAX),
+    )
 }

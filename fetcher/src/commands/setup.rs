@@ -22,11 +22,26 @@ use change::{Change, Journal};
 /// Sets up, or undoes it.
 pub(super) fn run(context: &Context, args: &SetupArgs) -> anyhow::Result<Exit> {
     let shell = Shell::stderr(&context.env, Verbosity::Normal);
-    let folder = context.config.folder.as_deref().context("no home folder: there is no place for a configuration")?;
-    let changes = if args.undo { Journal::read(folder)?.undo()? } else { plan(context, args, folder, shell)? };
+    let folder = context
+        .config
+        .folder
+        .as_deref()
+        .context("no home folder: there is no place for a configuration")?;
+    let changes = if args.undo {
+        Journal::read(folder)?.undo()?
+    } else {
+        plan(context, args, folder, shell)?
+    };
     let changes: Vec<Change> = changes.into_iter().filter(Change::changes_anything).collect();
     if changes.is_empty() {
-        shell.status("Sealift", if args.undo { "is not set up" } else { "is set up already" });
+        shell.status(
+            "Sealift",
+            if args.undo {
+                "is not set up"
+            } else {
+                "is set up already"
+            },
+        );
         return Ok(Exit::Success);
     }
     for change in &changes {
@@ -50,7 +65,10 @@ pub(super) fn run(context: &Context, args: &SetupArgs) -> anyhow::Result<Exit> {
         Journal::remove(folder)?;
         shell.status("Undone", "cargo builds without Sealift");
     } else {
-        shell.status("Set up", "every cargo build of this user uses Sealift; `cargo sealift setup --undo` undoes it");
+        shell.status(
+            "Set up",
+            "every cargo build of this user uses Sealift; `cargo sealift setup --undo` undoes it",
+        );
     }
     Ok(Exit::Success)
 }
@@ -76,7 +94,10 @@ fn plan(context: &Context, args: &SetupArgs, folder: &Path, shell: Shell) -> any
     if let Some(displaced) = &displaced
         && !args.keep_wrapper
     {
-        bail!("`{}` names another wrapper: `{displaced}`\n  hint: `--keep-wrapper` keeps it for what Sealift does not handle", cargo_config.display());
+        bail!(
+            "`{}` names another wrapper: `{displaced}`\n  hint: `--keep-wrapper` keeps it for what Sealift does not handle",
+            cargo_config.display()
+        );
     }
 
     let config_path = folder.join(CONFIG_FILE);
@@ -84,26 +105,47 @@ fn plan(context: &Context, args: &SetupArgs, folder: &Path, shell: Shell) -> any
     let mut config = ConfigFile::read(folder)?.unwrap_or_default();
     let url = args.url.clone().or_else(|| context.env.text(env::URL));
     if let Some(url) = url {
-        ensure!(url.starts_with("https://") || url.starts_with("http://"), "`{url}` is not the URL of a store");
+        ensure!(
+            url.starts_with("https://") || url.starts_with("http://"),
+            "`{url}` is not the URL of a store"
+        );
         config.url = Some(url);
     }
     config.next_wrapper = displaced.or(config.next_wrapper);
-    let config_after = format!("# Written by `cargo sealift setup`; undone by `cargo sealift setup --undo`.\n{}", toml::to_string(&config)?);
+    let config_after = format!(
+        "# Written by `cargo sealift setup`; undone by `cargo sealift setup --undo`.\n{}",
+        toml::to_string(&config)?
+    );
 
     let mut changes = Vec::new();
-    let policy = args.trust_root.clone().or_else(|| context.env.non_empty(env::TRUST_ROOT).map(PathBuf::from));
+    let policy = args
+        .trust_root
+        .clone()
+        .or_else(|| context.env.non_empty(env::TRUST_ROOT).map(PathBuf::from));
     let pinned = folder.join(TRUST_POLICY_FILE);
     if let Some(policy) = policy {
         let text = fs_err::read_to_string(&policy)?;
         trust_root::parse(&policy, text.as_bytes())?;
-        changes.push(Change { before: read(&pinned)?, path: pinned, after: Some(text) });
+        changes.push(Change {
+            before: read(&pinned)?,
+            path: pinned,
+            after: Some(text),
+        });
     } else if config.url.is_some() && !pinned.exists() {
         shell.warn("without a trust policy nothing that is downloaded is believed");
         shell.hint("`--trust-root FILE` pins one");
     }
-    changes.push(Change { path: config_path, before: config_before, after: Some(config_after) });
+    changes.push(Change {
+        path: config_path,
+        before: config_before,
+        after: Some(config_after),
+    });
     // Last, so that the wrapper never runs without its configuration.
-    changes.push(Change { path: cargo_config, before, after: Some(after) });
+    changes.push(Change {
+        path: cargo_config,
+        before,
+        after: Some(after),
+    });
     Ok(changes)
 }
 
@@ -124,7 +166,12 @@ fn with_wrapper(text: &str, wrapper: &str) -> anyhow::Result<(String, Option<Str
     let build = document.entry("build").or_insert_with(|| Item::Table(Table::new()));
     let build = build.as_table_like_mut().context("`build` is not a table")?;
     let displaced = match build.get("rustc-wrapper") {
-        Some(present) => Some(present.as_str().context("`build.rustc-wrapper` is not a string")?.to_owned()),
+        Some(present) => Some(
+            present
+                .as_str()
+                .context("`build.rustc-wrapper` is not a string")?
+                .to_owned(),
+        ),
         None => None,
     };
     build.insert("rustc-wrapper", value(wrapper));
@@ -143,9 +190,13 @@ fn without_ours(now: Option<&str>, change: &Change) -> Option<String> {
     if !wrapper(now).is_some_and(|wrapper| is_ours(Path::new(&wrapper))) {
         return Some(now.to_owned());
     }
-    let Ok(mut document) = now.parse::<DocumentMut>() else { return Some(now.to_owned()) };
+    let Ok(mut document) = now.parse::<DocumentMut>() else {
+        return Some(now.to_owned());
+    };
     let build = document.get_mut("build").and_then(Item::as_table_like_mut);
-    let Some(build) = build else { return Some(now.to_owned()) };
+    let Some(build) = build else {
+        return Some(now.to_owned());
+    };
     match change.before.as_deref().and_then(wrapper) {
         Some(earlier) => build.insert("rustc-wrapper", value(earlier)),
         None => build.remove("rustc-wrapper"),

@@ -28,7 +28,10 @@ pub(super) fn run(context: &Context, format: Format) -> anyhow::Result<Exit> {
     let build = last_build(context.store()?)?;
     let tally = Tally::of(build.as_ref().map_or(&[], |build| &build.events));
     if format.json {
-        let report = Report { build: build.map(|build| build.id.to_string()), tally };
+        let report = Report {
+            build: build.map(|build| build.id.to_string()),
+            tally,
+        };
         shell::data(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
         shell::data(&text(build.as_ref(), &tally))?;
@@ -40,7 +43,9 @@ pub(super) fn run(context: &Context, format: Format) -> anyhow::Result<Exit> {
 pub(super) fn last_build(store: &Path) -> anyhow::Result<Option<Build>> {
     let builds = events::builds(store).context("failed to list the builds")?;
     let Some(last) = builds.last() else { return Ok(None) };
-    Ok(Some(events::read(store, *last).context("failed to read the last build's events")?))
+    Ok(Some(
+        events::read(store, *last).context("failed to read the last build's events")?,
+    ))
 }
 
 fn text(build: Option<&Build>, tally: &Tally) -> String {
@@ -50,23 +55,52 @@ fn text(build: Option<&Build>, tally: &Tally) -> String {
     let (units, time) = (&tally.units, &tally.time);
     let mut text = String::new();
     let mut row = |name: &str, value: String| writeln!(text, "{name:<16}{value}").expect("a string takes everything");
-    row("units", format!("{} handled, {} passed through", units.handled, units.passed_through));
-    row("  hit", format!("{} ({} fetched, {} local)", units.hit, units.hit_fetched, units.hit_local));
+    row(
+        "units",
+        format!("{} handled, {} passed through", units.handled, units.passed_through),
+    );
+    row(
+        "  hit",
+        format!(
+            "{} ({} fetched, {} local)",
+            units.hit, units.hit_fetched, units.hit_local
+        ),
+    );
     row("  compiled", units.compiled.to_string());
     row("  rejected", units.rejected.to_string());
     row("fetched", bytes(tally.bytes_fetched));
-    row("prefetch", format!("{} in {}", count(tally.prefetch.fetched, "unit"), milliseconds(time.prefetch_ms)));
-    row("verification", format!("{}.{} ms", time.verification_us / 1000, time.verification_us / 100 % 10));
+    row(
+        "prefetch",
+        format!(
+            "{} in {}",
+            count(tally.prefetch.fetched, "unit"),
+            milliseconds(time.prefetch_ms)
+        ),
+    );
+    row(
+        "verification",
+        format!("{}.{} ms", time.verification_us / 1000, time.verification_us / 100 % 10),
+    );
     row(
         "wrapper",
-        format!("{}.{} ms median for a hit", time.wrapper_hit_median_us / 1000, time.wrapper_hit_median_us / 100 % 10),
+        format!(
+            "{}.{} ms median for a hit",
+            time.wrapper_hit_median_us / 1000,
+            time.wrapper_hit_median_us / 100 % 10
+        ),
     );
-    row("compiling saved", format!("{} of one core", milliseconds(time.saved_ms)));
+    row(
+        "compiling saved",
+        format!("{} of one core", milliseconds(time.saved_ms)),
+    );
     for problem in &tally.prefetch.problems {
         row("problem", problem.clone());
     }
     for miss in &tally.misses {
-        row("miss", format!("{}: {}", miss.package.as_ref().unwrap_or(&miss.crate_name), miss.reason));
+        row(
+            "miss",
+            format!("{}: {}", miss.package.as_ref().unwrap_or(&miss.crate_name), miss.reason),
+        );
     }
     text
 }
@@ -92,7 +126,11 @@ mod tests {
             problems: vec!["nothing arrived for 2.0 s".into()],
             ..PrefetchEvent::default()
         });
-        let build = Build { id: "1-2".parse().unwrap(), written: std::time::SystemTime::UNIX_EPOCH, events: vec![event] };
+        let build = Build {
+            id: "1-2".parse().unwrap(),
+            written: std::time::SystemTime::UNIX_EPOCH,
+            events: vec![event],
+        };
         insta::assert_snapshot!(text(Some(&build), &Tally::of(&build.events)), @r"
         units           0 handled, 0 passed through
           hit           0 (0 fetched, 0 local)

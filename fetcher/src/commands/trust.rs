@@ -19,8 +19,15 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
     let heads = context.store().ok().map(Heads::new);
     let logs: Vec<_> = (policy.logs())
         .map(|(operator, epoch, key)| {
-            let log = Log { operator: operator.clone(), epoch, key: key.clone() };
-            let size = heads.as_ref().and_then(|heads| heads.known(&log)).map(|head| head.size().value());
+            let log = Log {
+                operator: operator.clone(),
+                epoch,
+                key: key.clone(),
+            };
+            let size = heads
+                .as_ref()
+                .and_then(|heads| heads.known(&log))
+                .map(|head| head.size().value());
             (log, size)
         })
         .collect();
@@ -36,12 +43,31 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
     let mut text = String::new();
     let path = path.context("no trust policy is configured")?;
     writeln!(text, "trust policy    {}", path.display())?;
-    writeln!(text, "libraries       {}", count(document.quorum.library as u64, "operator"))?;
-    writeln!(text, "host code       {}", count(document.quorum.host_code as u64, "operator"))?;
-    writeln!(text, "checkpoints     at most {} old", count(document.max_checkpoint_age_seconds / 3600, "hour"))?;
-    writeln!(text, "witnesses       {} of {}", document.witness_quorum, document.witnesses.len())?;
+    writeln!(
+        text,
+        "libraries       {}",
+        count(document.quorum.library as u64, "operator")
+    )?;
+    writeln!(
+        text,
+        "host code       {}",
+        count(document.quorum.host_code as u64, "operator")
+    )?;
+    writeln!(
+        text,
+        "checkpoints     at most {} old",
+        count(document.max_checkpoint_age_seconds / 3600, "hour")
+    )?;
+    writeln!(
+        text,
+        "witnesses       {} of {}",
+        document.witness_quorum,
+        document.witnesses.len()
+    )?;
     for (log, size) in &logs {
-        let seen = size.map_or("not seen yet".into(), |size| format!("seen with {}", count(size, "entry").replace("entrys", "entries")));
+        let seen = size.map_or("not seen yet".into(), |size| {
+            format!("seen with {}", count(size, "entry").replace("entrys", "entries"))
+        });
         writeln!(text, "operator        {} (log {}, {seen})", log.operator, log.epoch)?;
     }
     shell::data(&text)?;

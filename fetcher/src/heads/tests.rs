@@ -41,7 +41,11 @@ impl Fixture {
             root: tree.root_at(size).unwrap(),
             time: 1_700_000_000 + size.value(),
         };
-        let consistency = if from <= size { tree.consistency(from, size).unwrap() } else { ConsistencyProof::default() };
+        let consistency = if from <= size {
+            tree.consistency(from, size).unwrap()
+        } else {
+            ConsistencyProof::default()
+        };
         LogState {
             operator: "alpha".parse().unwrap(),
             epoch: 1,
@@ -53,7 +57,9 @@ impl Fixture {
     fn advance(&self, offer: &LogState) -> Result<u64, HeadRefused> {
         let heads = self.heads();
         let known = heads.known(&self.log());
-        heads.advance(&self.log(), known.as_ref(), offer).map(|head| head.size().value())
+        heads
+            .advance(&self.log(), known.as_ref(), offer)
+            .map(|head| head.size().value())
     }
 
     fn known(&self) -> Option<u64> {
@@ -62,8 +68,12 @@ impl Fixture {
 
     fn evidence(&self) -> Vec<String> {
         let folder = self.folder.path().join("v1/evidence");
-        let Ok(files) = fs_err::read_dir(folder) else { return vec![] };
-        files.map(|file| fs_err::read_to_string(file.unwrap().path()).unwrap()).collect()
+        let Ok(files) = fs_err::read_dir(folder) else {
+            return vec![];
+        };
+        files
+            .map(|file| fs_err::read_to_string(file.unwrap().path()).unwrap())
+            .collect()
     }
 }
 
@@ -90,7 +100,13 @@ fn a_smaller_tree_is_refused_with_both_heads_as_evidence() {
     log.advance(&seven).unwrap();
     let refused = log.advance(&three).unwrap_err();
     assert!(
-        matches!(refused, HeadRefused::Contradicts { how: Contradiction::Smaller { known: 7, offered: 3 }, .. }),
+        matches!(
+            refused,
+            HeadRefused::Contradicts {
+                how: Contradiction::Smaller { known: 7, offered: 3 },
+                ..
+            }
+        ),
         "{refused}"
     );
     assert_eq!(log.known(), Some(7));
@@ -103,7 +119,13 @@ fn two_trees_of_one_size_are_refused() {
     let log = Fixture::new();
     log.advance(&log.offer(&log.tree, 0, 7)).unwrap();
     let refused = log.advance(&log.offer(&fork(), 7, 7)).unwrap_err();
-    assert!(matches!(refused, HeadRefused::Contradicts { how: Contradiction::OtherRoot { size: 7 }, .. }));
+    assert!(matches!(
+        refused,
+        HeadRefused::Contradicts {
+            how: Contradiction::OtherRoot { size: 7 },
+            ..
+        }
+    ));
     assert_eq!(log.evidence().len(), 1);
 }
 
@@ -121,7 +143,10 @@ fn a_larger_tree_that_is_not_consistent_is_refused() {
         let refused = log.advance(&offer).unwrap_err();
         assert!(matches!(
             refused,
-            HeadRefused::Contradicts { how: Contradiction::NotConsistent { known: 3, offered: 7 }, .. }
+            HeadRefused::Contradicts {
+                how: Contradiction::NotConsistent { known: 3, offered: 7 },
+                ..
+            }
         ));
     }
     assert_eq!(log.known(), Some(3));
@@ -155,6 +180,8 @@ fn a_build_that_began_earlier_does_not_put_the_remembered_head_back() {
     let heads = log.heads();
     let known_earlier = heads.known(&log.log());
     log.advance(&log.offer(&log.tree, 3, 9)).unwrap();
-    heads.advance(&log.log(), known_earlier.as_ref(), &log.offer(&log.tree, 3, 7)).unwrap();
+    heads
+        .advance(&log.log(), known_earlier.as_ref(), &log.offer(&log.tree, 3, 7))
+        .unwrap();
     assert_eq!(log.known(), Some(9));
 }

@@ -65,11 +65,6 @@ impl Budget {
         }
     }
 
-    /// The limits it was started with.
-    pub(crate) fn limits(&self) -> Limits {
-        self.limits
-    }
-
     /// From now on there is as much time as compiling would take, but some for the smallest builds and never more
     /// than the limit. The compile times come from strangers, so they only choose within our own bounds.
     pub(crate) fn allow_downloads(&self, compile_time: Duration) {
@@ -95,7 +90,10 @@ impl Budget {
             let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
             let received = self.received();
             if received - window.received >= MIN_PROGRESS {
-                *window = Window { since: Instant::now(), received };
+                *window = Window {
+                    since: Instant::now(),
+                    received,
+                };
             }
             let stalled = window.since + self.limits.stall;
             let until = stalled.min(deadline);
@@ -112,7 +110,10 @@ impl Budget {
 
     /// A window that begins now.
     pub(crate) fn window(&self) -> Window {
-        Window { since: Instant::now(), received: self.received() }
+        Window {
+            since: Instant::now(),
+            received: self.received(),
+        }
     }
 }
 
@@ -151,7 +152,10 @@ mod tests {
         let begin = Instant::now();
         let mut window = budget.window();
         let gave_up = loop {
-            if let Err(gave_up) = budget.step(&mut window, tokio::time::sleep(Duration::from_secs(1))).await {
+            if let Err(gave_up) = budget
+                .step(&mut window, tokio::time::sleep(Duration::from_secs(1)))
+                .await
+            {
                 break gave_up;
             }
             budget.arrived(1);
@@ -167,7 +171,10 @@ mod tests {
         let begin = Instant::now();
         let mut window = budget.window();
         let gave_up = loop {
-            if let Err(gave_up) = budget.step(&mut window, tokio::time::sleep(Duration::from_secs(1))).await {
+            if let Err(gave_up) = budget
+                .step(&mut window, tokio::time::sleep(Duration::from_secs(1)))
+                .await
+            {
                 break gave_up;
             }
             budget.arrived(MIN_PROGRESS);

@@ -25,7 +25,9 @@ pub(crate) struct Deposit {
 impl Deposit {
     /// The store below this folder.
     pub(crate) fn open(store: &Path) -> io::Result<Self> {
-        Ok(Self { store: Store::open(store)? })
+        Ok(Self {
+            store: Store::open(store)?,
+        })
     }
 
     /// The records themselves.
@@ -41,7 +43,8 @@ impl Deposit {
     /// The units that an earlier lookup named for a plan.
     pub(crate) fn units_of_plan(&self, plan: PlanId) -> Vec<UnitKey> {
         let hint: Option<PlanHint> = self.store.read(&plan_path(plan));
-        hint.filter(|hint| hint.version == 1).map_or_else(Vec::new, |hint| hint.unit_keys)
+        hint.filter(|hint| hint.version == 1)
+            .map_or_else(Vec::new, |hint| hint.unit_keys)
     }
 
     /// Remembers which units a lookup named for a plan.
@@ -68,30 +71,48 @@ impl Deposit {
 
     /// Decompresses and checks a downloaded object, and keeps its content. Says how long the hashing took.
     pub(crate) fn put_output(&self, output: &Output, stored: &[u8], prefix: &[u8]) -> Result<Duration, FrameError> {
-        let expected = Expected { sha256: output.sha256, size: output.size };
+        let expected = Expected {
+            sha256: output.sha256,
+            size: output.size,
+        };
         let folder = self.store.scratch_folder().map_err(FrameError::Write)?;
         let path = folder.path().join("content");
         let mut file = fs_err::File::create(&path).map_err(FrameError::Write)?;
         let hashing = expected.decompress(stored, prefix, &mut file)?;
         drop(file);
-        let mode = if output.role.is_host_code() { Mode::Executable } else { Mode::Data };
-        self.store.adopt(&path, output.sha256, mode).map_err(FrameError::Write)?;
+        let mode = if output.role.is_host_code() {
+            Mode::Executable
+        } else {
+            Mode::Data
+        };
+        self.store
+            .adopt(&path, output.sha256, mode)
+            .map_err(FrameError::Write)?;
         Ok(hashing)
     }
 
     /// Writes the records of a unit all of whose outputs are there. A unit that was compiled here stays as it is.
     pub(crate) fn put_unit(&self, offer: &Offer) -> io::Result<()> {
         let (key, package) = (offer.unit_key, &offer.document.package);
-        self.store.write_key(key, &offer.key_document, &package.name, &package.version)?;
+        self.store
+            .write_key(key, &offer.key_document, &package.name, &package.version)?;
         let before = self.store.unit(key);
-        if matches!(before, Some(LocalUnit { origin: UnitOrigin::Compiled, .. })) {
+        if matches!(
+            before,
+            Some(LocalUnit {
+                origin: UnitOrigin::Compiled,
+                ..
+            })
+        ) {
             return Ok(());
         }
         self.store.write_unit(&LocalUnit {
             version: 1,
             unit_key: key,
             manifest: offer.manifest.value().to_canonical(),
-            origin: UnitOrigin::Fetched { proofs: offer.proofs.clone() },
+            origin: UnitOrigin::Fetched {
+                proofs: offer.proofs.clone(),
+            },
             compile_ms: offer.compile_ms,
             call: before.and_then(|unit| unit.call),
         })

@@ -60,7 +60,11 @@ pub(crate) enum Failed {
 impl<'a> Downloads<'a> {
     /// From this store into that one.
     pub(crate) fn new(remote: &'a Remote, deposit: &'a Deposit) -> Self {
-        Self { remote, deposit, memory: Semaphore::new(MEMORY as usize) }
+        Self {
+            remote,
+            deposit,
+            memory: Semaphore::new(MEMORY as usize),
+        }
     }
 
     /// Fetches what is missing of a unit, and records the unit. Says how long the hashing took.
@@ -72,7 +76,11 @@ impl<'a> Downloads<'a> {
         }
         let kilobytes: u64 = missing.iter().map(|output| output.size / 512 + 1).sum();
         let permits = u32::try_from(kilobytes).unwrap_or(MEMORY).min(MEMORY);
-        let _memory = self.memory.acquire_many(permits).await.expect("the semaphore is never closed");
+        let _memory = self
+            .memory
+            .acquire_many(permits)
+            .await
+            .expect("the semaphore is never closed");
         let stored = try_join_all(missing.iter().map(|output| self.stored(output))).await?;
         let mut hashing = Duration::ZERO;
         // In the manifest's order: the rmeta comes before the rlib, whose prefix it is.
@@ -85,7 +93,11 @@ impl<'a> Downloads<'a> {
     }
 
     async fn stored(&self, output: &Output) -> Result<Vec<u8>, RemoteError> {
-        let limit = Expected { sha256: output.sha256, size: output.size }.stored_limit();
+        let limit = Expected {
+            sha256: output.sha256,
+            size: output.size,
+        }
+        .stored_limit();
         self.remote.object(&ObjectPath::Cas(output.sha256), limit).await
     }
 
@@ -100,15 +112,19 @@ impl<'a> Downloads<'a> {
             let prefix = rmeta.and_then(|rmeta| deposit.content(&rmeta)).unwrap_or_default();
             deposit.put_output(&wanted, &bytes, &prefix)
         };
-        let kept = tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
-            Err(FrameError::Write(io::Error::other(panic)))
-        });
+        let kept = tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|panic| Err(FrameError::Write(io::Error::other(panic))));
         kept.map_err(|error| match error {
             FrameError::Write(source) => Failed::Local(source),
             reason => {
                 let sha256 = output.sha256;
                 let evidence = self.deposit.put_evidence(&format!("object-{sha256}"), &stored);
-                Failed::Wrong { sha256, reason, evidence }
+                Failed::Wrong {
+                    sha256,
+                    reason,
+                    evidence,
+                }
             }
         })
     }

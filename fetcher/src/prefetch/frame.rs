@@ -71,12 +71,16 @@ impl Expected {
         let mut hashing = Duration::ZERO;
         let mut buffer = vec![0; 64 << 10];
         loop {
-            let read = decoder.read(&mut buffer).map_err(|_| FrameError::Malformed("damaged, cut or window too large"))?;
+            let read = decoder
+                .read(&mut buffer)
+                .map_err(|_| FrameError::Malformed("damaged, cut or window too large"))?;
             if read == 0 {
                 break;
             }
             let piece = &buffer[..read];
-            left = left.checked_sub(read as u64).ok_or(FrameError::Size { expected: self.size })?;
+            left = left
+                .checked_sub(read as u64)
+                .ok_or(FrameError::Size { expected: self.size })?;
             let begin = Instant::now();
             hasher.update(piece);
             hashing += begin.elapsed();
@@ -90,7 +94,10 @@ impl Expected {
         }
         let found = hasher.finish();
         if found != self.sha256 {
-            return Err(FrameError::Digest { found, expected: self.sha256 });
+            return Err(FrameError::Digest {
+                found,
+                expected: self.sha256,
+            });
         }
         Ok(hashing)
     }
@@ -112,12 +119,17 @@ mod tests {
     }
 
     fn expected(content: &[u8]) -> Expected {
-        Expected { sha256: Digest::of(content), size: content.len() as u64 }
+        Expected {
+            sha256: Digest::of(content),
+            size: content.len() as u64,
+        }
     }
 
     fn read(stored: &[u8], prefix: &[u8]) -> Result<Vec<u8>, FrameError> {
         let mut content = Vec::new();
-        expected(CONTENT).decompress(stored, prefix, &mut content).map(|_| content)
+        expected(CONTENT)
+            .decompress(stored, prefix, &mut content)
+            .map(|_| content)
     }
 
     #[test]
@@ -137,7 +149,10 @@ mod tests {
         }
         for more in [&b"x"[..], &good, &frame(b"", b"", 20)] {
             let longer = [&good, more].concat();
-            assert!(matches!(read(&longer, b""), Err(FrameError::Malformed("bytes behind the frame"))));
+            assert!(matches!(
+                read(&longer, b""),
+                Err(FrameError::Malformed("bytes behind the frame"))
+            ));
         }
         let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4][..], &good].concat();
         assert!(read(&skippable, b"").is_err());
@@ -145,10 +160,19 @@ mod tests {
 
     #[test]
     fn another_size_or_content_is_refused() {
-        assert!(matches!(read(&frame(&CONTENT[1..], b"", 20), b""), Err(FrameError::Size { .. })));
-        assert!(matches!(read(&frame(&[CONTENT, b"x"].concat(), b"", 20), b""), Err(FrameError::Size { .. })));
+        assert!(matches!(
+            read(&frame(&CONTENT[1..], b"", 20), b""),
+            Err(FrameError::Size { .. })
+        ));
+        assert!(matches!(
+            read(&frame(&[CONTENT, b"x"].concat(), b"", 20), b""),
+            Err(FrameError::Size { .. })
+        ));
         let other = CONTENT.to_ascii_uppercase();
-        assert!(matches!(read(&frame(&other, b"", 20), b""), Err(FrameError::Digest { .. })));
+        assert!(matches!(
+            read(&frame(&other, b"", 20), b""),
+            Err(FrameError::Digest { .. })
+        ));
         let without_size = zstd::encode_all(CONTENT, 3).unwrap();
         assert!(matches!(read(&without_size, b""), Err(FrameError::Size { .. })));
     }

@@ -81,7 +81,11 @@ pub(crate) fn check(
         return Err(RefusedOffer::OtherDocument);
     }
     let class = document.class().map_err(RefusedOffer::UnknownDocument)?;
-    let subject = Subject { unit_key, document: &document, class };
+    let subject = Subject {
+        unit_key,
+        document: &document,
+        class,
+    };
     let mut claims = Vec::new();
     let mut proofs = Vec::new();
     for stated in &record.manifests {
@@ -89,7 +93,14 @@ pub(crate) fn check(
     }
     let manifest = policy.agreed(&subject, &claims, Freshness::At(now))?;
     proofs.retain(|proof: &OperatorProof| manifest.operators().contains(&proof.operator));
-    Ok(Offer { unit_key, key_document: record.key_document, document, manifest, proofs, compile_ms: record.compile_ms })
+    Ok(Offer {
+        unit_key,
+        key_document: record.key_document,
+        document,
+        manifest,
+        proofs,
+        compile_ms: record.compile_ms,
+    })
 }
 
 /// The inclusions that hold, of operators that the policy names and whose head was accepted. One that does not hold
@@ -106,13 +117,18 @@ fn claim<'a>(
     let mut inclusions = Vec::new();
     for voucher in &stated.vouchers {
         let log = (voucher.operator.clone(), voucher.epoch);
-        let (Some(_), Some(head)) = (policy.log(&voucher.operator, voucher.epoch), heads.get(&log)) else { continue };
+        let (Some(_), Some(head)) = (policy.log(&voucher.operator, voucher.epoch), heads.get(&log)) else {
+            continue;
+        };
         let (index, proof) = parse(voucher).ok_or_else(|| Rejection::MalformedProof {
             operator: voucher.operator.clone(),
             source: ProofError::Malformed,
         })?;
         let inclusion = VerifiedInclusion::check(index, &proof, leaf.as_bytes(), head.clone()).map_err(|error| {
-            Rejection::NotLogged { operator: voucher.operator.clone(), source: ProofError::Merkle(error) }
+            Rejection::NotLogged {
+                operator: voucher.operator.clone(),
+                source: ProofError::Merkle(error),
+            }
         })?;
         proofs.push(OperatorProof {
             operator: voucher.operator.clone(),
@@ -126,12 +142,21 @@ fn claim<'a>(
 
 fn parse(voucher: &Voucher) -> Option<(LeafIndex, InclusionProof)> {
     let index = LeafIndex::try_from(voucher.index).ok()?;
-    let hashes: Vec<TreeHash> = voucher.proof.iter().map(|hash| hash.parse().ok()).collect::<Option<_>>()?;
+    let hashes: Vec<TreeHash> = voucher
+        .proof
+        .iter()
+        .map(|hash| hash.parse().ok())
+        .collect::<Option<_>>()?;
     Some((index, InclusionProof::try_from(hashes).ok()?))
 }
 
 fn proof_text(index: LeafIndex, proof: InclusionProof, head: &VerifiedCheckpoint) -> String {
     let checkpoint = SignedCheckpoint::parse(head.as_bytes()).expect("a verified checkpoint parses");
-    let text = TlogProof { index, proof, checkpoint }.to_bytes();
+    let text = TlogProof {
+        index,
+        proof,
+        checkpoint,
+    }
+    .to_bytes();
     String::from_utf8(text).expect("numbers, base64 and a signed note are UTF-8")
 }

@@ -17,14 +17,24 @@ impl Progress {
     /// A bar on this shell, if it shows any.
     pub(crate) fn on(shell: Shell) -> Self {
         let bar = ProgressBar::no_length();
-        bar.set_draw_target(if shell.shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
-        Self { bar, colour: shell.has_colour() }
+        bar.set_draw_target(if shell.shows_progress() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        Self {
+            bar,
+            colour: shell.has_colour(),
+        }
     }
 
     /// No bar.
     #[cfg(test)]
     pub(crate) fn hidden() -> Self {
-        Self { bar: ProgressBar::hidden(), colour: false }
+        Self {
+            bar: ProgressBar::hidden(),
+            colour: false,
+        }
     }
 
     /// cargo is asked what it plans.
@@ -41,7 +51,10 @@ impl Progress {
 
     /// Downloads begin.
     pub(crate) fn downloading(&self, units: usize) {
-        self.bar.set_style(self.style("Fetching", "[{bar:25}] {pos}/{len} units").progress_chars("=> "));
+        self.bar.set_style(
+            self.style("Fetching", "[{bar:25}] {pos}/{len} units")
+                .progress_chars("=> "),
+        );
         self.bar.set_length(units as u64);
         self.bar.set_position(0);
     }
@@ -58,7 +71,11 @@ impl Progress {
 
     fn style(&self, verb: &str, rest: &str) -> ProgressStyle {
         let verb = format!("{verb:>12}");
-        let verb = if self.colour { format!("\x1b[1m\x1b[36m{verb}\x1b[0m") } else { verb };
+        let verb = if self.colour {
+            format!("\x1b[1m\x1b[36m{verb}\x1b[0m")
+        } else {
+            verb
+        };
         ProgressStyle::with_template(&format!("{verb} {rest}")).expect("our templates are well formed")
     }
 }

@@ -29,7 +29,11 @@ impl Shell {
     pub(crate) fn stderr(env: &Env, verbosity: Verbosity) -> Self {
         let terminal = io::stderr().is_terminal() && env.text(env::TERM).is_none_or(|term| term != "dumb");
         let quiet = verbosity == Verbosity::Quiet || env.switch(env::CARGO_TERM_QUIET);
-        Self { colour: terminal && env.non_empty(env::NO_COLOR).is_none(), quiet, terminal }
+        Self {
+            colour: terminal && env.non_empty(env::NO_COLOR).is_none(),
+            quiet,
+            terminal,
+        }
     }
 
     /// Whether progress can be shown.
@@ -65,7 +69,11 @@ impl Shell {
     }
 
     fn paint(self, colour: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[1m\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[1m\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -105,7 +113,11 @@ pub(crate) fn bytes(count: u64) -> String {
 
 /// A count with its noun: `1 unit`, `2 units`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +132,11 @@ mod tests {
 
     #[test]
     fn colours_are_only_for_terminals() {
-        let plain = Shell { colour: false, quiet: false, terminal: false };
+        let plain = Shell {
+            colour: false,
+            quiet: false,
+            terminal: false,
+        };
         assert_eq!(plain.paint(GREEN, "x"), "x");
     }
 }

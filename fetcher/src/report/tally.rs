@@ -97,13 +97,20 @@ pub(crate) struct Prefetched {
 impl Tally {
     /// Counts events.
     pub(crate) fn of(events: &[BuildEvent]) -> Self {
-        let mut tally = Self { version: 1, ..Self::default() };
+        let mut tally = Self {
+            version: 1,
+            ..Self::default()
+        };
         let refused: BTreeMap<UnitKey, &RefusedUnit> = prefetches(events)
             .flat_map(|prefetch| prefetch.refused.iter().map(|refused| (refused.unit_key, refused)))
             .collect();
         let mut hits = Vec::new();
         for unit in units(events) {
-            tally.add(unit, unit.unit_key.and_then(|key| refused.get(&key).copied()), &mut hits);
+            tally.add(
+                unit,
+                unit.unit_key.and_then(|key| refused.get(&key).copied()),
+                &mut hits,
+            );
         }
         hits.sort_unstable();
         tally.time.wrapper_hit_median_us = hits.get(hits.len() / 2).copied().unwrap_or_default();
@@ -132,14 +139,22 @@ impl Tally {
         match outcome {
             Outcome::HitCompiled | Outcome::HitFetched => {
                 self.units.hit += 1;
-                let by_origin = if outcome == Outcome::HitFetched { &mut self.units.hit_fetched } else { &mut self.units.hit_local };
+                let by_origin = if outcome == Outcome::HitFetched {
+                    &mut self.units.hit_fetched
+                } else {
+                    &mut self.units.hit_local
+                };
                 *by_origin += 1;
                 self.time.saved_ms += unit.compile_ms;
                 self.bytes_installed += unit.bytes;
                 hits.push(unit.wrapper_us);
             }
             Outcome::Compiled | Outcome::Rejected | Outcome::PassedThrough => {
-                let by_outcome = if outcome == Outcome::Rejected { &mut self.units.rejected } else { &mut self.units.compiled };
+                let by_outcome = if outcome == Outcome::Rejected {
+                    &mut self.units.rejected
+                } else {
+                    &mut self.units.compiled
+                };
                 *by_outcome += 1;
                 self.time.compiling_ms += unit.compile_ms;
                 self.misses.push(miss(unit, refused));
@@ -179,7 +194,10 @@ pub(crate) fn reason(unit: &UnitEvent, refused: Option<&RefusedUnit>) -> String 
     let known = unit.reason.clone().unwrap_or_else(|| "not in the local store".into());
     match refused {
         Some(refused) if !matches!(unit.outcome, Outcome::HitCompiled | Outcome::HitFetched) => {
-            format!("{known}; what the public store has was not believed: {}", refused.reason)
+            format!(
+                "{known}; what the public store has was not believed: {}",
+                refused.reason
+            )
         }
         _ => known,
     }
@@ -206,7 +224,11 @@ fn miss(unit: &UnitEvent, refused: Option<&RefusedUnit>) -> Miss {
         Some(version) => format!("{name}@{version}"),
         None => name.clone(),
     });
-    Miss { crate_name: unit.crate_name.clone(), package, reason: reason(unit, refused) }
+    Miss {
+        crate_name: unit.crate_name.clone(),
+        package,
+        reason: reason(unit, refused),
+    }
 }
 
 #[cfg(test)]
@@ -282,7 +304,61 @@ mod tests {
 
     #[test]
     fn the_json_has_the_members_that_scripts_rely_on() {
-        let json = serde_json::to_string(&Tally::of(&events())).unwrap();
-        insta::assert_snapshot!(json);
+        let json = serde_json::to_string_pretty(&Tally::of(&events())).unwrap();
+        insta::assert_snapshot!(json, @r#"
+        {
+          "version": 1,
+          "units": {
+            "handled": 6,
+            "hit": 3,
+            "hit_fetched": 2,
+            "hit_local": 1,
+            "compiled": 1,
+            "passed_through": 1,
+            "rejected": 2
+          },
+          "bytes_fetched": 12902000,
+          "bytes_installed": 30,
+          "misses": [
+            {
+              "crate": "forged",
+              "package": "forged@1.0.0",
+              "reason": "not in the local store; what the public store has was not believed: 1 of 2 operators vouch for it"
+            },
+            {
+              "crate": "lonely",
+              "package": "lonely@1.0.0",
+              "reason": "not in the local store; what the public store has was not believed: 1 of 2 operators vouch for it"
+            },
+            {
+              "crate": "damaged",
+              "package": "damaged@1.0.0",
+              "reason": "not in the local store"
+            }
+          ],
+          "passed_through": [
+            {
+              "crate": "own",
+              "package": "own@1.0.0",
+              "reason": "a package of the workspace"
+            }
+          ],
+          "time": {
+            "wrapper_hit_median_us": 3000,
+            "wrapper_total_us": 18000,
+            "saved_ms": 3000,
+            "compiling_ms": 3000,
+            "verification_us": 4000,
+            "prefetch_ms": 500
+          },
+          "prefetch": {
+            "planned": 6,
+            "present": 0,
+            "fetched": 2,
+            "rejected": 2,
+            "problems": []
+          }
+        }
+        "#);
     }
 }

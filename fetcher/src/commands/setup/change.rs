@@ -41,7 +41,11 @@ impl Change {
             _ => "Change",
         };
         shell.status(verb, self.path.display());
-        let lines = |text: &Option<String>| text.iter().flat_map(|text| text.lines().map(str::to_owned)).collect::<Vec<_>>();
+        let lines = |text: &Option<String>| {
+            text.iter()
+                .flat_map(|text| text.lines().map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
         let (before, after) = (lines(&self.before), lines(&self.after));
         for line in before.iter().filter(|line| !after.contains(line)) {
             shell.status("-", line);
@@ -85,7 +89,10 @@ impl Journal {
         let path = folder.join(JOURNAL);
         match fs_err::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("failed to read `{}`", path.display())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { version: 1, changes: Vec::new() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self {
+                version: 1,
+                changes: Vec::new(),
+            }),
             Err(error) => Err(error.into()),
         }
     }
@@ -105,12 +112,22 @@ impl Journal {
     /// Keeps it.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
-        Change { path: folder.join(JOURNAL), before: None, after: Some(text) }.write()
+        Change {
+            path: folder.join(JOURNAL),
+            before: None,
+            after: Some(text),
+        }
+        .write()
     }
 
     /// Forgets it.
     pub(super) fn remove(folder: &Path) -> anyhow::Result<()> {
-        Change { path: folder.join(JOURNAL), before: None, after: None }.write()
+        Change {
+            path: folder.join(JOURNAL),
+            before: None,
+            after: None,
+        }
+        .write()
     }
 
     /// The changes that put everything back, last written first. A file that somebody edited since loses only our
@@ -121,8 +138,16 @@ impl Journal {
             .rev()
             .map(|change| {
                 let now = super::read(&change.path)?;
-                let after = if now == change.after { change.before } else { super::without_ours(now.as_deref(), &change) };
-                Ok(Change { path: change.path, before: now, after })
+                let after = if now == change.after {
+                    change.before
+                } else {
+                    super::without_ours(now.as_deref(), &change)
+                };
+                Ok(Change {
+                    path: change.path,
+                    before: now,
+                    after,
+                })
             })
             .collect()
     }

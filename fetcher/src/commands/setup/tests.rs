@@ -10,7 +10,9 @@ struct Home {
 
 impl Home {
     fn new(cargo_config: Option<&str>) -> Self {
-        let home = Self { folder: tempfile::tempdir().unwrap() };
+        let home = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         if let Some(text) = cargo_config {
             fs_err::create_dir_all(home.folder.path().join(".cargo")).unwrap();
             fs_err::write(home.cargo_config(), text).unwrap();
@@ -20,7 +22,10 @@ impl Home {
 
     fn context(&self) -> Context {
         let env = Env::made_up([(env::HOME, self.folder.path())]);
-        Context { config: Config::from_env(&env), env }
+        Context {
+            config: Config::from_env(&env),
+            env,
+        }
     }
 
     fn cargo_config(&self) -> PathBuf {
@@ -34,8 +39,16 @@ impl Home {
     fn apply(&self, wrapper: &str) {
         let before = read(&self.cargo_config()).unwrap();
         let (after, _) = with_wrapper(before.as_deref().unwrap_or_default(), wrapper).unwrap();
-        let change = Change { path: self.cargo_config(), before, after: Some(after) };
-        Journal::read(&self.config()).unwrap().extended(std::slice::from_ref(&change)).write(&self.config()).unwrap();
+        let change = Change {
+            path: self.cargo_config(),
+            before,
+            after: Some(after),
+        };
+        Journal::read(&self.config())
+            .unwrap()
+            .extended(std::slice::from_ref(&change))
+            .write(&self.config())
+            .unwrap();
         change.write().unwrap();
     }
 
@@ -93,7 +106,10 @@ fn undo_removes_a_file_that_was_not_there() {
 fn undo_keeps_what_was_edited_since() {
     let home = Home::new(Some("build.rustc-wrapper = \"sccache\"\n"));
     home.apply("/opt/sealift-rustc");
-    let edited = format!("{}\n[net]\noffline = true\n", fs_err::read_to_string(home.cargo_config()).unwrap());
+    let edited = format!(
+        "{}\n[net]\noffline = true\n",
+        fs_err::read_to_string(home.cargo_config()).unwrap()
+    );
     fs_err::write(home.cargo_config(), edited).unwrap();
     home.undo();
     assert_eq!(

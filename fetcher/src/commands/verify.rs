@@ -1,0 +1,370 @@
+//! `cargo sealift verify`: what in a target folder came from the local store, is it still trusted, is it intact.
+//!
+//! Owns the comparison of files by content. Must not know how trust is decided, or how files came where they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use sealift_policy::digest::{Digest, UnitKey};
+use sealift_policy::key::KeyDocument;
+use sealift_policy::local::{self, LocalUnit, UnitOrigin};
+use sealift_policy::manifest::Manifest;
+use sealift_policy::trust::{Freshness, Subject, TrustPolicy};
+use serde::Serialize;
+
+use super::context::Context;
+use super::{Exit, VerifyArgs};
+use crate::prefetch::chain;
+use crate::report::shell::{self, count};
+use crate::store::{Store, digest_of_file};
+use crate::{cargo, env, trust_root};
+
+/// What `--json` prints.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Report {
+    version: u32,
+    target_dir: Option<PathBuf>,
+    /// The files of the target folder that have the content of a stored output.
+    files: Vec<Found>,
+    /// Other libraries and proc macros: compiled here by cargo's own call.
+    other_files: u64,
+    store: StoreReport,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Found {
+    path: PathBuf,
+    #[serde(flatten)]
+    output: Known,
+}
+
+/// A stored output and what is to be said about its unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Known {
+    #[serde(rename = "crate")]
+    crate_name: String,
+    unit_key: UnitKey,
+    origin: Origin,
+    /// Of a fetched unit: whether the trust policy believes it today.
+    trusted: bool,
+    /// Why it is not trusted.
+    reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Origin {
+    Compiled,
+    Fetched,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct StoreReport {
+    units: u64,
+    fetched_units: u64,
+    /// Units that are not trusted any more.
+    untrusted_units: Vec<UnitKey>,
+    blobs: u64,
+    /// Outputs whose content is not what their name says.
+    damaged_blobs: Vec<String>,
+}
+
+/// Checks the target folder and the local store.
+pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let store = Store::open(context.store()?)?;
+    let policy = trust_root::load(context.config.trust_policy.as_deref()).map_err(|error| chain(&error));
+    let target_dir = match &args.target_dir {
+        Some(folder) => {
+            anyhow::ensure!(folder.is_dir(), "`{}` is not a folder", folder.display());
+            Some(folder.clone())
+        }
+        None => target_dir(context).filter(|folder| folder.is_dir()),
+    };
+    let report = report(&store, policy.as_ref().map_err(String::as_str), target_dir);
+    if args.format.json {
+        shell::data(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+    } else {
+        shell::data(&text(&report))?;
+    }
+    let clean = report.files.iter().all(|file| file.output.trusted)
+        && report.store.damaged_blobs.is_empty()
+        && report.store.untrusted_units.is_empty();
+    Ok(if clean { Exit::Success } else { Exit::Found })
+}
+
+/// The target folder of the project in the current folder, if there is one.
+fn target_dir(context: &Context) -> Option<PathBuf> {
+    if let Some(folder) = context.env.non_empty(env::CARGO_TARGET_DIR) {
+        return Some(folder.into());
+    }
+    let output = std::process::Command::new(cargo::program(&context.env))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .output()
+        .ok()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    metadata.get("target_directory")?.as_str().map(PathBuf::from)
+}
+
+fn report(store: &Store, policy: Result<&TrustPolicy, &str>, target_dir: Option<PathBuf>) -> Report {
+    let mut outputs: BTreeMap<Digest, Known> = BTreeMap::new();
+    let mut sizes = BTreeSet::new();
+    let mut totals = StoreReport::default();
+    for path in files(&store.path("units")) {
+        let unit = fs_err::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<LocalUnit>(&bytes).ok());
+        let Some(unit) = unit else { continue };
+        let Ok(manifest) = Manifest::from_canonical(unit.manifest.as_bytes()) else {
+            continue;
+        };
+        let known = known(store, policy, &unit, &manifest);
+        totals.units += 1;
+        totals.fetched_units += u64::from(known.origin == Origin::Fetched);
+        if !known.trusted {
+            totals.untrusted_units.push(unit.unit_key);
+        }
+        for output in &manifest.outputs {
+            sizes.insert(output.size);
+            // The same content from several units is as trusted as the most trusted of them.
+            let entry = outputs.entry(output.sha256).or_insert_with(|| known.clone());
+            if known.trusted && !entry.trusted {
+                *entry = known.clone();
+            }
+        }
+    }
+    for path in files(&store.path("cas")) {
+        totals.blobs += 1;
+        let named: Option<Digest> = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        let found = digest_of_file(&path).ok().map(|(digest, _)| digest);
+        if named.is_none() || named != found {
+            totals
+                .damaged_blobs
+                .push(path.file_name().unwrap_or_default().display().to_string());
+        }
+    }
+    let mut found = Vec::new();
+    let mut other_files = 0;
+    for path in target_dir
+        .iter()
+        .flat_map(|folder| files(folder))
+        .filter(|path| is_output(path))
+    {
+        let size = fs_err::metadata(&path)
+            .map(|metadata| metadata.len())
+            .unwrap_or_default();
+        let digest = sizes.contains(&size).then(|| digest_of_file(&path).ok()).flatten();
+        match digest.and_then(|(digest, _)| outputs.get(&digest)) {
+            Some(known) => found.push(Found {
+                path,
+                output: known.clone(),
+            }),
+            None => other_files += 1,
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    totals.damaged_blobs.sort();
+    Report {
+        version: 1,
+        target_dir,
+        files: found,
+        other_files,
+        store: totals,
+    }
+}
+
+fn known(store: &Store, policy: Result<&TrustPolicy, &str>, unit: &LocalUnit, manifest: &Manifest) -> Known {
+    let verdict = match &unit.origin {
+        UnitOrigin::Compiled => Ok(()),
+        UnitOrigin::Fetched { .. } => policy
+            .map_err(str::to_owned)
+            .and_then(|policy| is_trusted(store, policy, unit)),
+    };
+    Known {
+        crate_name: manifest.crate_name().unwrap_or("?").to_owned(),
+        unit_key: unit.unit_key,
+        origin: match &unit.origin {
+            UnitOrigin::Compiled => Origin::Compiled,
+            UnitOrigin::Fetched { .. } => Origin::Fetched,
+        },
+        trusted: verdict.is_ok(),
+        reason: verdict.err(),
+    }
+}
+
+fn is_trusted(store: &Store, policy: &TrustPolicy, unit: &LocalUnit) -> Result<(), String> {
+    let UnitOrigin::Fetched { proofs } = &unit.origin else {
+        return Ok(());
+    };
+    let document = fs_err::read(store.path(&local::key_path(unit.unit_key))).map_err(|error| chain(&error))?;
+    let (unit_key, document) = KeyDocument::from_canonical(&document).map_err(|error| chain(&error))?;
+    if unit_key != unit.unit_key {
+        return Err("the key document is not the one that its key names".into());
+    }
+    let class = document.class().map_err(|error| chain(&error))?;
+    let subject = Subject {
+        unit_key,
+        document: &document,
+        class,
+    };
+    let verified = policy.verify(&subject, unit.manifest.as_bytes(), proofs, Freshness::Any);
+    verified.map(drop).map_err(|error| chain(&error))
+}
+
+fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = walkdir::WalkDir::new(folder)
+        .follow_links(false)
+        .sort_by_file_name()
+        .into_iter();
+    let files = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file());
+    files.map(walkdir::DirEntry::into_path)
+}
+
+/// Libraries, proc macros and the programs of build scripts, by the names that cargo gives them.
+fn is_output(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("rlib" | "rmeta" | "so") => true,
+        None => name.starts_with("build-script-") || name.starts_with("build_script_"),
+        Some(_) => false,
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| writeln!(text, "{name:<16}{value}").expect("a string takes everything");
+    if let Some(folder) = &report.target_dir {
+        let fetched = report
+            .files
+            .iter()
+            .filter(|file| file.output.origin == Origin::Fetched)
+            .count();
+        row("target folder", folder.display().to_string());
+        row("  fetched", count(fetched as u64, "file"));
+        row(
+            "  compiled",
+            format!(
+                "{} by the canonical call",
+                count((report.files.len() - fetched) as u64, "file")
+            ),
+        );
+        row("  other", count(report.other_files, "file"));
+    }
+    row(
+        "local store",
+        format!(
+            "{}, {} fetched",
+            count(report.store.units, "unit"),
+            report.store.fetched_units
+        ),
+    );
+    row(
+        "  outputs",
+        format!("{}, {} damaged", report.store.blobs, report.store.damaged_blobs.len()),
+    );
+    row("  untrusted", count(report.store.untrusted_units.len() as u64, "unit"));
+    for file in report.files.iter().filter(|file| !file.output.trusted) {
+        let reason = file.output.reason.as_deref().unwrap_or("unknown");
+        row(
+            "untrusted",
+            format!("{} ({}): {reason}", file.path.display(), file.output.crate_name),
+        );
+    }
+    for blob in &report.store.damaged_blobs {
+        row("damaged", blob.clone());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use sealift_policy::manifest::{Output, Role};
+
+    use super::*;
+    use crate::store::Mode;
+
+    fn store_with(content: &[u8], origin: UnitOrigin) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let unit_key = UnitKey::new(Digest::of(b"key"));
+        let output = Output {
+            name: Role::Rmeta.file_name("memchr", unit_key),
+            role: Role::Rmeta,
+            sha256: Digest::of(content),
+            size: content.len() as u64,
+        };
+        store.insert(content, output.sha256, Mode::Data).unwrap();
+        let manifest = Manifest {
+            diagnostics: vec![],
+            env_deps: vec![],
+            glibc: None,
+            outputs: vec![output],
+            sources: vec![],
+            unit_key,
+            version: 1,
+        };
+        let unit = LocalUnit {
+            version: 1,
+            unit_key,
+            manifest: manifest.to_canonical(),
+            origin,
+            compile_ms: 1,
+            call: None,
+        };
+        store.write_unit(&unit).unwrap();
+        (folder, store)
+    }
+
+    fn target_with(content: &[u8]) -> tempfile::TempDir {
+        let target = tempfile::tempdir().unwrap();
+        let deps = target.path().join("debug/deps");
+        fs_err::create_dir_all(&deps).unwrap();
+        fs_err::write(deps.join("libmemchr-0123.rmeta"), content).unwrap();
+        fs_err::write(deps.join("libown-0123.rmeta"), b"other").unwrap();
+        fs_err::write(deps.join("memchr-0123.d"), content).unwrap();
+        target
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_content() {
+        let (_folder, store) = store_with(b"rmeta", UnitOrigin::Compiled);
+        let target = target_with(b"rmeta");
+        let report = report(&store, Err("no trust policy is configured"), Some(target.path().into()));
+        assert_eq!((report.files.len(), report.other_files), (1, 1));
+        assert!(report.files[0].output.trusted && report.files[0].path.ends_with("libmemchr-0123.rmeta"));
+        insta::assert_snapshot!(text(&report).replace(target.path().to_str().unwrap(), "<target>"), @r"
+        target folder   <target>
+          fetched       0 files
+          compiled      1 file by the canonical call
+          other         1 file
+        local store     1 unit, 0 fetched
+          outputs       1, 0 damaged
+          untrusted     0 units
+        ");
+    }
+
+    #[test]
+    fn a_fetched_unit_without_a_policy_is_untrusted() {
+        let (_folder, store) = store_with(b"rmeta", UnitOrigin::Fetched { proofs: vec![] });
+        let target = target_with(b"rmeta");
+        let report = report(&store, Err("no trust policy is configured"), Some(target.path().into()));
+        assert!(!report.files[0].output.trusted);
+        assert_eq!(
+            report.files[0].output.reason.as_deref(),
+            Some("no trust policy is configured")
+        );
+        assert_eq!(report.store.untrusted_units.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_output_is_named() {
+        let (folder, store) = store_with(b"rmeta", UnitOrigin::Compiled);
+        let digest = Digest::of(b"rmeta");
+        let path = folder.path().join("v1").join(local::cas_path(digest));
+        fs_err::remove_file(&path).unwrap();
+        fs_err::write(&path, b"RMETA").unwrap();
+        assert_eq!(report(&store, Err(""), None).store.damaged_blobs, [digest.to_string()]);
+    }
+}

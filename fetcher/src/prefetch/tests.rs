@@ -1,0 +1,384 @@
+//! Prefetches from honest, broken and hostile stores over real HTTP. Each one ends within its limits, and leaves in
+//! the local store nothing that a quorum does not vouch for.
+
+mod hostile;
+mod world;
+
+use sealift_policy::local::LocalUnit;
+use sealift_policy::wire::ManifestRecord;
+use world::{NOW, World, unit};
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_is_vouched_for_is_fetched_once() {
+    let world = World::with_units().await;
+    let first = world.fetch().await;
+    assert_eq!(first.event.problems, [""; 0]);
+    assert_eq!(
+        (first.event.planned, first.event.present, first.event.fetched),
+        (3, 0, 3)
+    );
+    assert!(first.event.bytes > 0 && first.alarms.is_empty());
+    assert_eq!(world.local(), ["memchr", "serde_derive", "regex"]);
+
+    let second = world.fetch().await;
+    assert_eq!(
+        (second.event.present, second.event.fetched, second.event.bytes),
+        (3, 0, 0)
+    );
+    assert_eq!(world.served.lock().unwrap().lookups.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn downloads_begin_in_cargo_s_order_and_one_lookup_serves_all() {
+    let world = World::with_units().await;
+    world.fetch().await;
+    let served = world.served.lock().unwrap();
+    assert_eq!(served.lookups.len(), 1);
+    assert_eq!(served.lookups[0].plan_ids.len(), 3);
+    assert_eq!(served.fetched.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_lookup_tells_the_heads_that_were_seen() {
+    let mut world = World::with_units().await;
+    world.fetch().await;
+    world.publish(unit("aho_corasick", "lib"), &[0, 1]);
+    let logs = vec![world.alpha.state(3), world.beta.state(3)];
+    world.serve_forged(|answer| answer.logs = logs);
+    let fetched = world.fetch().await;
+    assert_eq!(
+        (fetched.event.present, fetched.event.fetched),
+        (3, 1),
+        "{:?}",
+        fetched.event
+    );
+    let served = world.served.lock().unwrap();
+    assert_eq!(
+        served.lookups[1].heads.iter().map(|head| head.size).collect::<Vec<_>>(),
+        [3, 3]
+    );
+    assert_eq!(served.lookups[1].plan_ids.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_needs_one_operator_and_a_proc_macro_two() {
+    let mut world = World::new().await;
+    world.publish(unit("memchr", "lib"), &[0]);
+    world.publish(unit("serde_derive", "proc-macro"), &[1]);
+    world.publish(unit("build_script_build", "bin"), &[0]);
+    world.serve();
+    let fetched = world.fetch().await;
+    assert_eq!(world.local(), ["memchr"]);
+    assert_eq!(fetched.event.rejected, 2);
+    assert!(
+        fetched
+            .event
+            .refused
+            .iter()
+            .all(|refused| !refused.alarming && refused.reason.contains("1 of 2"))
+    );
+    assert!(fetched.alarms.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_gone_is_a_miss_and_is_asked_for_again() {
+    let world = World::with_units().await;
+    let gone = world.units[0].0.manifest.outputs[1].sha256.to_string();
+    let kept = world.served.lock().unwrap().blobs.remove(&gone).unwrap();
+    let fetched = world.fetch().await;
+    assert_eq!((fetched.event.fetched, fetched.event.problems.len()), (2, 1));
+    assert!(fetched.alarms.is_empty());
+    assert_eq!(world.local(), ["serde_derive", "regex"]);
+    world.served.lock().unwrap().blobs.insert(gone, kept);
+    world.fetch().await;
+    assert_eq!(world.local().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_was_compiled_here_is_not_fetched() {
+    let world = World::with_units().await;
+    world.fetch().await;
+    let deposit = Deposit::open(world.user.path()).unwrap();
+    let key = world.units[0].0.key;
+    let unit = LocalUnit {
+        origin: UnitOrigin::Compiled,
+        ..deposit.store().unit(key).unwrap()
+    };
+    deposit.store().write_unit(&unit).unwrap();
+    fs_err::remove_dir_all(world.user.path().join("v1/plans")).unwrap();
+    world.fetch().await;
+    assert!(matches!(
+        deposit.store().unit(key).unwrap().origin,
+        UnitOrigin::Compiled
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_output_in_the_local_store_is_fetched_again() {
+    let world = World::with_units().await;
+    world.fetch().await;
+    let output = &world.units[0].0.manifest.outputs[0];
+    let path = world
+        .user
+        .path()
+        .join("v1")
+        .join(sealift_policy::local::cas_path(output.sha256));
+    fs_err::remove_file(&path).unwrap();
+    fs_err::write(&path, "damaged").unwrap();
+    let fetched = world.fetch().await;
+    assert_eq!((fetched.event.present, fetched.event.fetched), (2, 1));
+    assert_eq!(world.local().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_after_it_was_fetched_does_not_count_as_present() {
+    let world = World::with_units().await;
+    world.fetch().await;
+    let key = world.units[0].0.key;
+    let policy = world.policy_with(|document| document.revoked.unit_keys.push(key));
+    let fetched = world.fetch_as(&policy, NOW).await;
+    assert_eq!((fetched.event.present, fetched.event.fetched), (2, 0));
+    assert!(fetched.event.refused[0].reason.contains("revoked"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_heads_and_a_clock_in_another_year_bring_nothing_and_raise_no_alarm() {
+    let world = World::with_units().await;
+    for now in [0, NOW + 604_801, NOW * 2] {
+        let fetched = world.fetch_as(&world.policy(), now).await;
+        assert_eq!((fetched.event.fetched, fetched.event.rejected), (0, 3), "{now}");
+        assert!(fetched.alarms.is_empty());
+    }
+    assert!(world.local().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn witnesses_that_the_policy_asks_for_must_have_cosigned() {
+    let world = World::with_units().await;
+    let policy = world.policy_with(|document| {
+        document.witnesses = vec![world::witness()];
+        document.witness_quorum = 1;
+    });
+    let fetched = world.fetch_as(&policy, NOW).await;
+    assert_eq!(fetched.event.fetched, 0);
+    assert!(
+        fetched.event.refused[0].reason.contains("0 of 1 witnesses"),
+        "{:?}",
+        fetched.event.refused
+    );
+}
+
+/// One thing that a hostile store could change in its answer, and whether it raises an alarm.
+async fn is_refused(what: &str, forge: impl FnOnce(&World, &mut LookupResponse)) {
+    let world = World::with_units().await;
+    world.serve_forged(|answer| forge(&world, answer));
+    let fetched = world.fetch().await;
+    assert_eq!(fetched.alarms.len(), 1, "{what}: {:?}", fetched.event);
+    assert!(!world.local().contains(&"memchr".to_owned()), "{what}");
+    assert!(fetched.event.refused.iter().any(|refused| refused.alarming), "{what}");
+    assert_eq!(world.evidence(), 1, "{what}");
+    assert_eq!(world.local().len(), 2, "{what}: the others are not harmed");
+}
+
+fn replaced(record: &mut ManifestRecord, from: &str, to: &str) {
+    assert!(record.manifest.contains(from));
+    record.manifest = record.manifest.replace(from, to);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_records_are_refused_and_kept_as_evidence() {
+    is_refused("another manifest than the one that is logged", |_, answer| {
+        replaced(
+            &mut answer.units[0].manifests[0],
+            r#""glibc":null"#,
+            r#""glibc":"2.34""#,
+        );
+    })
+    .await;
+    is_refused("a manifest that is none", |_, answer| {
+        answer.units[0].manifests[0].manifest.push(' ');
+    })
+    .await;
+    is_refused("the manifest of another unit with its own proofs", |_, answer| {
+        answer.units[0].manifests = answer.units[2].manifests.clone();
+    })
+    .await;
+    is_refused("the key document of another unit", |_, answer| {
+        answer.units[0].key_document = answer.units[2].key_document.clone();
+    })
+    .await;
+    is_refused("a key document that is none", |_, answer| {
+        answer.units[0].key_document.insert(0, ' ');
+    })
+    .await;
+    is_refused("a proof with a hash too many", |_, answer| {
+        let proof = &mut answer.units[0].manifests[0].vouchers[0].proof;
+        proof.push(proof[0].clone());
+    })
+    .await;
+    is_refused("a proof with a hundred hashes", |_, answer| {
+        let proof = &mut answer.units[0].manifests[0].vouchers[0].proof;
+        *proof = vec![proof[0].clone(); 100];
+    })
+    .await;
+    is_refused("a proof for another index", |_, answer| {
+        answer.units[0].manifests[0].vouchers[0].index += 1;
+    })
+    .await;
+    is_refused("an index beyond the tree", |_, answer| {
+        answer.units[0].manifests[0].vouchers[0].index = u64::MAX;
+    })
+    .await;
+    is_refused(
+        "the proof of the other operator's log under this one's name",
+        |_, answer| {
+            let proof = answer.units[1].manifests[0].vouchers[1].proof.clone();
+            answer.units[0].manifests[0].vouchers[0].proof = proof;
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_that_disagree_are_believed_by_nobody() {
+    let mut world = World::with_units().await;
+    let mut other = unit("memchr", "lib");
+    other.manifest.glibc = Some("2.34".into());
+    world.publish(other, &[1]);
+    let mut answer = world.honest();
+    let lie = answer.units.pop().unwrap();
+    answer.plans.pop();
+    answer.units[0].manifests[0].vouchers.truncate(1);
+    answer.units[0].manifests.extend(lie.manifests);
+    world.units.pop();
+    world.served.lock().unwrap().lookup = Some(answer);
+    let fetched = world.fetch().await;
+    assert!(fetched.alarms[0].what.contains("disagree"), "{:?}", fetched.alarms);
+    assert_eq!(world.local(), ["serde_derive", "regex"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outputs_of_another_kind_of_unit_are_refused() {
+    // Both operators signed it, and still: what the key says is a library must come as a library.
+    let mut world = World::new().await;
+    let mut odd = unit("memchr", "lib");
+    odd.manifest.outputs.truncate(1);
+    world.publish(odd, &[0, 1]);
+    world.serve();
+    let fetched = world.fetch().await;
+    assert_eq!((fetched.event.fetched, fetched.alarms.len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_count_toward_a_quorum() {
+    let mut world = World::new().await;
+    world.publish(unit("serde_derive", "proc-macro"), &[0]);
+    world.serve_forged(|answer| {
+        let vouchers = &mut answer.units[0].manifests[0].vouchers;
+        let mut stranger = vouchers[0].clone();
+        stranger.operator = "gamma".parse().unwrap();
+        // The same operator twice is one operator.
+        let again = vouchers[0].clone();
+        vouchers.extend([stranger, again]);
+    });
+    let fetched = world.fetch().await;
+    assert_eq!(fetched.event.fetched, 0);
+    assert!(fetched.event.refused[0].reason.contains("1 of 2 operators"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_goes_back_ends_the_prefetch_with_evidence() {
+    let world = World::with_units().await;
+    world.fetch().await;
+    fs_err::remove_dir_all(world.user.path().join("v1/plans")).unwrap();
+    let younger = World::with_units().await;
+    let mut fork = World::new().await;
+    fork.alpha.signer = world.alpha.signer.clone();
+    fork.publish(unit("other", "lib"), &[0]);
+    world.serve_forged(|answer| answer.logs[0] = fork.alpha.state(0));
+    let lookups = |world: &World| world.served.lock().unwrap().fetched.len();
+    let before = lookups(&world);
+    let fetched = world.fetch().await;
+    assert!(
+        fetched.alarms[0].what.contains("1 leaves after 3 were seen"),
+        "{:?}",
+        fetched.alarms
+    );
+    assert!(fetched.alarms[0].evidence.as_ref().is_some_and(|path| path.is_file()));
+    assert_eq!(lookups(&world), before, "the source is left alone");
+    drop(younger);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_another_key_ends_the_prefetch() {
+    let world = World::with_units().await;
+    let other = World::with_units().await;
+    world.serve_forged(|answer| answer.logs[0] = other.alpha.state(0));
+    let fetched = world.fetch().await;
+    assert_eq!((fetched.alarms.len(), fetched.event.fetched), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_without_a_head_does_not_count() {
+    let world = World::with_units().await;
+    world.serve_forged(|answer| drop(answer.logs.remove(1)));
+    let fetched = world.fetch().await;
+    assert_eq!(world.local(), ["memchr", "regex"]);
+    assert!(fetched.alarms.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_full_of_units_that_nobody_asked_for_is_ignored() {
+    let world = World::with_units().await;
+    world.serve_forged(|answer| {
+        for plan in &mut answer.plans {
+            plan.plan_id = PlanId::new(sealift_policy::digest::Digest::of(b"other"));
+        }
+    });
+    let fetched = world.fetch().await;
+    assert_eq!((fetched.event.fetched, fetched.event.rejected), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tampered_objects_are_refused_loudly_and_nothing_of_them_is_kept() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 6] = [
+        ("a flipped bit", |stored| {
+            let last = stored.len() - 1;
+            stored[last] ^= 1;
+        }),
+        ("cut", |stored| stored.truncate(stored.len() / 2)),
+        ("longer", |stored| stored.push(0)),
+        ("a second frame", |stored| stored.extend(world::compress(b"", b""))),
+        ("other content", |stored| {
+            *stored = world::compress(b"other content", b"")
+        }),
+        ("a bomb", |stored| *stored = world::compress(&vec![0; 64 << 20], b"")),
+    ];
+    for (what, damage) in damages {
+        let world = World::with_units().await;
+        world.damage_blobs(damage);
+        let fetched = world.fetch().await;
+        assert_eq!(fetched.event.fetched, 0, "{what}");
+        assert_eq!(
+            (fetched.alarms.len(), fetched.event.rejected),
+            (3, 3),
+            "{what}: {:?}",
+            fetched.event
+        );
+        assert!(world.local().is_empty() && world.evidence() > 0, "{what}");
+        let stored = walkdir::WalkDir::new(world.user.path().join("v1/cas"))
+            .into_iter()
+            .filter_map(Result::ok);
+        let tmp = walkdir::WalkDir::new(world.user.path().join("v1/tmp"))
+            .into_iter()
+            .filter_map(Result::ok);
+        assert_eq!(
+            stored.chain(tmp).filter(|entry| entry.file_type().is_file()).count(),
+            0,
+            "{what}"
+        );
+    }
+}

@@ -55,6 +55,11 @@ impl Closure {
         Ok(Self(closure))
     }
 
+    /// Whether a library of this name is in it.
+    pub fn contains_crate(&self, name: &str) -> bool {
+        self.0.values().any(|record| record.crate_name == name)
+    }
+
     /// The digest of all object code in it: proc macros by their unit, since their linked bytes say nothing more.
     /// `None` when a library's object code is not known.
     pub fn objects(&self) -> Option<Digest> {

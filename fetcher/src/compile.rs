@@ -171,8 +171,8 @@ impl Compilation<'_> {
                 _ => self.take(places, *role)?,
             });
         }
-        if let (Some(_), Some(script)) = (self.sandbox, outputs.iter().find(|output| output.role == Role::BuildScript)) {
-            runner::put_in_front(&self.call.invocation.output(script.role))?;
+        if outputs.iter().any(|output| output.role == Role::BuildScript) && runner::is_wanted(self.call) {
+            runner::put_in_front(&self.call.invocation.output(Role::BuildScript))?;
         }
         Ok(outputs)
     }

@@ -1,19 +1,25 @@
-//! Build scripts and compilers in a builder's sandbox.
+//! What stands in front of a build script: this very program under the script's name, with the real executable beside it.
 //!
-//! On a builder, cargo finds a small runner where it expects a build script's executable: this very program under that
-//! name, with the real executable beside it. The runner hands the real one to the builder's sandbox.
-//! Owns where the real executable lies and how the sandbox program is called. Users' machines have no runner.
+//! It tells C compilers to leave this machine's folders out of what they write, as the canonical call does for rustc, so
+//! that the native libraries of two machines are alike; on a builder it also hands the script to the sandbox. Only
+//! scripts that compile by way of the `cc` crate get a runner on users' machines: for them `CFLAGS` adds to the flags and
+//! replaces none. A runner goes on working when Sealift is removed.
+//! Owns where the real executable lies and how the sandbox program is called.
 //! Must not know what a sandbox is.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode, Stdio};
 
 use fs_err as fs;
 
+use sealift_policy::remap;
+
+use crate::call::Call;
 use crate::env::{self, Env};
+use crate::pass_through::exit_code;
 
 /// Ends the name of the real executable.
 const REAL: &str = ".sealift-script";
@@ -48,15 +54,71 @@ pub fn real_script(program: &Path) -> Option<PathBuf> {
     real.next().filter(|_| real.next().is_none())
 }
 
-/// Becomes the build script, in the sandbox when there is one. Returns only on failure.
-pub fn become_script(real: &Path) -> io::Error {
-    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let out_dir = Env::process().absolute_path(env::OUT_DIR);
-    match (sandbox(), out_dir) {
-        (Some(sandbox), Some(out_dir)) => sandboxed(&sandbox, "script", &[&out_dir], real).args(args).exec(),
-        (Some(_), None) => io::Error::other("a build script without `OUT_DIR`"),
-        (None, _) => Command::new(real).args(args).exec(),
+/// Whether a runner belongs in front of the build script that this call makes.
+pub fn is_wanted(call: &Call) -> bool {
+    sandbox().is_some() || call.closure.contains_crate("cc")
+}
+
+/// Runs the build script as cargo asked, with what C compilers need to know.
+///
+/// A script that fails with our flags is run again without them: an old compiler may not know them.
+pub fn run_script(real: &Path) -> io::Result<ExitCode> {
+    let flags = c_flags(&Env::process());
+    if flags.is_empty() {
+        return Err(script(real)?.exec());
     }
+    let mut first = script(real)?.envs(flags).stdout(Stdio::piped()).spawn()?;
+    let mut stdout = vec![];
+    io::copy(first.stdout.as_mut().expect("standard output is piped"), &mut stdout)?;
+    let status = first.wait()?;
+    if status.success() {
+        io::stdout().lock().write_all(&stdout)?;
+        return Ok(exit_code(status));
+    }
+    Err(script(real)?.exec())
+}
+
+fn script(real: &Path) -> io::Result<Command> {
+    let mut command = match (sandbox(), Env::process().absolute_path(env::OUT_DIR)) {
+        (Some(sandbox), Some(out_dir)) => sandboxed(&sandbox, "script", &[&out_dir], real),
+        (Some(_), None) => return Err(io::Error::other("a build script without `OUT_DIR`")),
+        (None, _) => Command::new(real),
+    };
+    command.args(std::env::args_os().skip(1));
+    Ok(command)
+}
+
+/// The variables from which the `cc` crate takes flags, with the path rules added to what they are.
+fn c_flags(env: &Env) -> Vec<(String, OsString)> {
+    let Some(map) = prefix_map(env) else { return vec![] };
+    let target = env.text("TARGET").unwrap_or_default();
+    let side = if env.text("HOST").as_deref() == Some(&target) { "HOST" } else { "TARGET" };
+    let mut flags = vec![];
+    for kind in ["CFLAGS", "CXXFLAGS"] {
+        // The most specific variable that is set is the only one that counts.
+        let names = [format!("{kind}_{target}"), format!("{kind}_{}", target.replace('-', "_")), format!("{side}_{kind}")];
+        let name = names.into_iter().find(|name| env.raw(name).is_some()).unwrap_or_else(|| kind.to_owned());
+        let mut value = env.raw(&name).unwrap_or_default();
+        if !value.is_empty() {
+            value.push(" ");
+        }
+        value.push(&map);
+        flags.push((name, value));
+    }
+    flags
+}
+
+/// The same rules as for rustc. Flags are split at blanks, so folders with blanks in their names are left alone.
+fn prefix_map(env: &Env) -> Option<String> {
+    let root = env.absolute_path(env::CARGO_MANIFEST_DIR)?;
+    let out_dir = env.absolute_path(env::OUT_DIR)?;
+    let registry = root.parent().filter(|parent| parent.parent().is_some_and(|src| src.ends_with("registry/src")))?;
+    let folders = [(registry, remap::REGISTRY), (&out_dir, remap::OUT_DIR)];
+    let flag = |(from, to): (&Path, &str)| {
+        let from = from.to_str().filter(|from| !from.contains([' ', '\t', '"', '\'', '\\', '=']))?;
+        Some(format!("-ffile-prefix-map={from}={to}"))
+    };
+    folders.into_iter().map(flag).collect::<Option<Vec<_>>>().map(|flags| flags.join(" "))
 }
 
 fn is_real(path: &Path) -> bool {
@@ -71,4 +133,42 @@ fn sandboxed(sandbox: &Path, what: &str, writable: &[&Path], program: &Path) -> 
     }
     command.arg("--").arg(program);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: [(&str, &str); 4] = [
+        ("CARGO_MANIFEST_DIR", "/h/registry/src/id/ring-1.0.0"),
+        ("OUT_DIR", "/t/out"),
+        ("TARGET", "x86_64-unknown-linux-gnu"),
+        ("HOST", "x86_64-unknown-linux-gnu"),
+    ];
+    const MAP: &str =
+        "-ffile-prefix-map=/h/registry/src/id=/cargo/registry/1949cf8c6b5b557f -ffile-prefix-map=/t/out=/cargo/out-dir";
+
+    fn flags(more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let env = Env::made_up(HERE.iter().chain(more).copied());
+        c_flags(&env).into_iter().map(|(name, value)| (name, value.into_string().unwrap())).collect()
+    }
+
+    #[test]
+    fn c_compilers_get_the_same_path_rules_as_rustc() {
+        assert_eq!(flags(&[]), [("CFLAGS".into(), MAP.into()), ("CXXFLAGS".into(), MAP.to_owned())]);
+    }
+
+    #[test]
+    fn what_the_user_set_is_added_to_where_it_counts() {
+        let flags = flags(&[("CFLAGS", "-O1"), ("CFLAGS_x86_64_unknown_linux_gnu", "-O2"), ("HOST_CXXFLAGS", "-O3")]);
+        let expected =
+            [("CFLAGS_x86_64_unknown_linux_gnu", format!("-O2 {MAP}")), ("HOST_CXXFLAGS", format!("-O3 {MAP}"))];
+        assert_eq!(flags, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn folders_with_blanks_and_packages_of_no_registry_get_no_flags() {
+        assert!(flags(&[("OUT_DIR", "/t x/out")]).is_empty());
+        assert!(flags(&[("CARGO_MANIFEST_DIR", "/h/project")]).is_empty());
+    }
 }

@@ -124,7 +124,7 @@ fn install_all(
     let dep_info = record::dep_info(call, places, manifest).to_text(&compile::dep_info_targets(call, &roles));
     fs::write(call.invocation.dep_info(), dep_info)?;
     installed.push(call.invocation.dep_info());
-    if let (Some(_), Some(_)) = (runner::sandbox(), manifest.output(Role::BuildScript)) {
+    if manifest.output(Role::BuildScript).is_some() && runner::is_wanted(call) {
         runner::put_in_front(&call.invocation.output(Role::BuildScript))?;
     }
     Ok(())

@@ -6,9 +6,10 @@ use sealift_fetcher::{messages, runner, wrapper};
 
 fn main() -> ExitCode {
     if let Some(real) = wrapper::started_as_script() {
-        let error = runner::become_script(&real);
-        messages::print(&format!("error: sealift: failed to run `{}`: {error}", real.display()));
-        return ExitCode::from(127);
+        return runner::run_script(&real).unwrap_or_else(|error| {
+            messages::print(&format!("error: sealift: failed to run `{}`: {error}", real.display()));
+            ExitCode::from(127)
+        });
     }
     wrapper::run(std::env::args_os().skip(1))
 }

@@ -216,12 +216,22 @@ pub(crate) fn assert_nothing_done(built: &Built) {
     );
 }
 
-/// Nothing of ours on the terminal.
+/// No warning and no error of ours on the terminal.
 #[track_caller]
 pub(crate) fn assert_silent(built: &Built) {
     assert!(
         !built.cargo.stderr.to_lowercase().contains("sealift"),
         "talk:\n{}",
+        built.cargo.stderr
+    );
+}
+
+/// Sealift has warned that something is wrong.
+#[track_caller]
+pub(crate) fn assert_loud(built: &Built) {
+    assert!(
+        !built.loud_lines().is_empty(),
+        "not a word was said:\n{}",
         built.cargo.stderr
     );
 }

@@ -4,7 +4,7 @@ use sealift_tests::sources::copy_tree;
 use sealift_tests::workload::Profile;
 use sealift_tests::world::World;
 
-use crate::fixture::{PROGRAMS, Person, Project, assert_nearly_all_hit, new_folder, publish};
+use crate::fixture::{PROGRAMS, Person, Project, assert_loud, assert_nearly_all_hit, new_folder, publish};
 
 #[test]
 fn a_rolled_back_service_is_refused_and_the_evidence_is_kept() {
@@ -27,11 +27,7 @@ fn a_rolled_back_service_is_refused_and_the_evidence_is_kept() {
     let built = person.sealift(&world.access(), ["run"]);
     assert!(built.cargo.stdout.starts_with("hello\n"));
     assert_eq!(built.units.fetched_hits(), 0, "{:#?}", built.units.units);
-    assert!(
-        built.cargo.stderr.contains("sealift"),
-        "not a word was said:\n{}",
-        built.cargo.stderr
-    );
+    assert_loud(&built);
     let evidence = person.user.store().join("v1/evidence");
     assert!(
         fs_err::read_dir(evidence)

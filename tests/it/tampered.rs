@@ -6,7 +6,7 @@ use sealift_tests::fault;
 use sealift_tests::workload::Profile;
 use sealift_tests::world::World;
 
-use crate::fixture::{PROGRAMS, Person, Project, assert_nearly_all_hit, new_folder, publish};
+use crate::fixture::{PROGRAMS, Person, Project, assert_loud, assert_nearly_all_hit, new_folder, publish};
 
 /// Harms every published blob, builds, and expects the right program without a single hit.
 fn expect_no_harm(harm: impl Fn(&[PathBuf])) {
@@ -21,11 +21,7 @@ fn expect_no_harm(harm: impl Fn(&[PathBuf])) {
     let built = person.sealift(&world.access(), ["build"]);
     assert_eq!(built.units.hits(), 0, "{:#?}", built.units.units);
     assert!(built.units.rejected_on_arrival() > 0, "{:#?}", built.units.prefetch);
-    assert!(
-        built.cargo.stderr.contains("sealift"),
-        "not a word was said:\n{}",
-        built.cargo.stderr
-    );
+    assert_loud(&built);
     assert!(person.program() == right, "the program is another one");
 }
 

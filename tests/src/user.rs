@@ -60,6 +60,15 @@ impl Built {
     pub fn wall(&self) -> Duration {
         self.cargo.wall
     }
+
+    /// The warnings and errors of Sealift's own, which a normal build does not have.
+    pub fn loud_lines(&self) -> Vec<&str> {
+        self.cargo
+            .stderr
+            .lines()
+            .filter(|line| line.contains(": sealift: "))
+            .collect()
+    }
 }
 
 impl User {

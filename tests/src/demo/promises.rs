@@ -74,7 +74,7 @@ fn tampered(stage: &Stage, newcomer: &Newcomer, world: &World, plain: &Built, ri
         built.units.hits()
     );
     ensure!(
-        built.cargo.stderr.contains("sealift"),
+        !built.loud_lines().is_empty(),
         "nobody said a word:\n{}",
         built.cargo.stderr
     );
@@ -85,13 +85,7 @@ fn tampered(stage: &Stage, newcomer: &Newcomer, world: &World, plain: &Built, ri
         blobs.len(),
         against_plain(&built, plain)
     ));
-    for line in built
-        .cargo
-        .stderr
-        .lines()
-        .filter(|line| line.contains("sealift"))
-        .take(2)
-    {
+    for line in built.loud_lines().iter().take(2) {
         stage.progress.say(&format!("      > {line}"));
     }
     Ok(())

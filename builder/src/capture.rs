@@ -34,6 +34,7 @@ pub struct CapturedUnit {
 /// The units of one pass.
 #[derive(Debug)]
 pub struct Captured {
+    root: PathBuf,
     store: PathBuf,
     /// By their keys.
     pub units: BTreeMap<UnitKey, CapturedUnit>,
@@ -47,8 +48,14 @@ impl Captured {
     /// # Errors
     /// When the folder cannot be read. A damaged record is left out and told about.
     pub fn read(store: &Path) -> io::Result<Self> {
+        let root = store.to_owned();
         let store = store.join(VERSION_DIR);
-        let mut captured = Self { store, units: BTreeMap::new(), damaged: Vec::new() };
+        let mut captured = Self {
+            root,
+            store,
+            units: BTreeMap::new(),
+            damaged: Vec::new(),
+        };
         let folder = captured.store.join("units");
         if !folder.is_dir() {
             return Ok(captured);
@@ -72,7 +79,9 @@ impl Captured {
     fn unit(&self, record: &Path) -> Result<Option<CapturedUnit>, String> {
         let text = fs_err::read(record).map_err(|error| error.to_string())?;
         let unit: LocalUnit = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        let (UnitOrigin::Compiled, Some(call)) = (unit.origin, unit.call) else { return Ok(None) };
+        let (UnitOrigin::Compiled, Some(call)) = (unit.origin, unit.call) else {
+            return Ok(None);
+        };
         let key_document = fs_err::read_to_string(self.store.join(local::key_path(unit.unit_key)));
         let key_document = key_document.map_err(|error| error.to_string())?;
         let (key, document) = KeyDocument::from_canonical(key_document.as_bytes()).map_err(|e| e.to_string())?;
@@ -89,6 +98,11 @@ impl Captured {
             call,
             compile_ms: unit.compile_ms,
         }))
+    }
+
+    /// The store itself.
+    pub fn store(&self) -> &Path {
+        &self.root
     }
 
     /// Where the content of an output lies.
@@ -108,7 +122,10 @@ impl Captured {
         if bytes.len() as u64 == size && Digest::of(&bytes) == sha256 {
             Ok(bytes)
         } else {
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("output {sha256} is damaged")))
+            Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("output {sha256} is damaged"),
+            ))
         }
     }
 }

@@ -243,7 +243,9 @@ mod tests {
         };
         assert!(build(&[]).is_err());
         assert!(build(&["--project", "p", "--crate", "x"]).is_err());
-        let Command::Build(odd) = build(&["--project", "p", "--features", "x"]).unwrap().command else { unreachable!() };
+        let Command::Build(odd) = build(&["--project", "p", "--features", "x"]).unwrap().command else {
+            unreachable!()
+        };
         assert!(odd.source.source().is_err());
         assert!(
             build(&[

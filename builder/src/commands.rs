@@ -1,6 +1,13 @@
 //! The commands. Owns exit codes and how errors are shown; each command has a file of its own.
 
+mod build;
+mod clock;
+mod init;
+mod nightly;
 mod plan;
+mod sandbox;
+mod sign;
+mod submit;
 
 use std::process::ExitCode;
 
@@ -31,8 +38,13 @@ impl From<Outcome> for ExitCode {
 /// Runs a command; an error is printed once, with everything that led to it.
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
+        Command::Init(options) => init::run(&options),
+        Command::Build(options) => build::run(&options),
         Command::Plan(options) => plan::run(&options),
-        _ => Err(anyhow::anyhow!("not yet")),
+        Command::Nightly(options) => nightly::run(&options),
+        Command::Submit(options) => submit::run(&options),
+        Command::Sign(options) => sign::run(&options),
+        Command::Sandbox(options) => sandbox::run(options),
     };
     match outcome {
         Ok(outcome) => outcome.into(),
@@ -52,4 +64,12 @@ fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// What network calls run on.
+///
+/// # Errors
+/// When the system gives no threads or descriptors.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -37,7 +37,10 @@ pub fn compare(unit: &CapturedUnit, other: &BTreeMap<UnitKey, CapturedUnit>) -> 
     let what = match other.get(&unit.key) {
         Some(same) if same.manifest_text == unit.manifest_text => return Comparison::Reproduced,
         Some(same) => differing_manifest(&unit.manifest, &same.manifest),
-        None => match other.values().find(|candidate| is_same_call(&unit.call, &candidate.call)) {
+        None => match other
+            .values()
+            .find(|candidate| is_same_call(&unit.call, &candidate.call))
+        {
             Some(sibling) => differing_keys(&unit.key_document, &sibling.key_document),
             None => vec!["the second pass has no such unit".to_owned()],
         },
@@ -47,7 +50,10 @@ pub fn compare(unit: &CapturedUnit, other: &BTreeMap<UnitKey, CapturedUnit>) -> 
 
 /// Whether two calls are for the same node of cargo's plan, as far as one can tell without keys.
 fn is_same_call(a: &CallSummary, b: &CallSummary) -> bool {
-    let without_externs = |call: &CallSummary| CallSummary { externs: vec![], ..call.clone() };
+    let without_externs = |call: &CallSummary| CallSummary {
+        externs: vec![],
+        ..call.clone()
+    };
     without_externs(a) == without_externs(b)
 }
 
@@ -97,11 +103,16 @@ fn differing_keys(a: &str, b: &str) -> Vec<String> {
 /// `outputs` are the contents in the order of the manifest; `needles` the texts that name this machine.
 pub fn publishable(unit: &CapturedUnit, outputs: &[Vec<u8>], needles: &[String]) -> Comparison {
     let unpublishable = |why: String| Comparison::Unpublishable { why };
-    let texts = [("manifest", unit.manifest_text.as_bytes()), ("key document", unit.key_document.as_bytes())];
+    let texts = [
+        ("manifest", unit.manifest_text.as_bytes()),
+        ("key document", unit.key_document.as_bytes()),
+    ];
     let contents = unit.manifest.outputs.iter().zip(outputs);
     let contents = contents.map(|(output, content)| (role_name(output.role), content.as_slice()));
     for (what, content) in texts.into_iter().chain(contents) {
-        let found = needles.iter().find(|needle| memmem::find(content, needle.as_bytes()).is_some());
+        let found = needles
+            .iter()
+            .find(|needle| memmem::find(content, needle.as_bytes()).is_some());
         if let Some(needle) = found {
             return unpublishable(format!("the {what} holds the path `{needle}`"));
         }

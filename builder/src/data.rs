@@ -4,7 +4,7 @@
 //!
 //! | path | what |
 //! | --- | --- |
-//! | `operator.json` | name and epoch |
+//! | `operator.json` | name, epoch and public key |
 //! | `keys/<epoch>.key` | the log's signing key; mode 0600 in a folder of mode 0700; read by the signer only |
 //! | `keys/<epoch>.seen` | the largest head that was ever signed, so that a restored backup is noticed |
 //! | `log/<epoch>/` | the log: `checkpoint`, `tile/...`, and `heads/<size>`, each batch's signed checkpoint |
@@ -20,6 +20,7 @@
 use std::path::{Path, PathBuf};
 
 use sealift_policy::digest::{Digest, UnitKey};
+use sealift_policy::log::key::LogVerifier;
 use sealift_policy::name::OperatorName;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,8 @@ pub struct Operator {
     pub name: OperatorName,
     /// Which of the operator's logs is written.
     pub epoch: u32,
+    /// The key with which others verify that log.
+    pub vkey: LogVerifier,
 }
 
 /// Why a data folder cannot be used.
@@ -182,13 +185,20 @@ fn sharded(folder: &Path, name: &str, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use rand_core::OsRng;
+    use sealift_policy::log::Origin;
+    use sealift_policy::log::key::LogSigner;
+
     use super::*;
 
     fn operator(name: &str) -> Operator {
+        let name: OperatorName = name.parse().unwrap();
+        thread_local!(static KEY: LogSigner = LogSigner::generate(Origin::of(&"x".parse().unwrap(), 1), &mut OsRng));
         Operator {
             version: 1,
-            name: name.parse().unwrap(),
+            name,
             epoch: 1,
+            vkey: KEY.with(|key| key.verifier().clone()),
         }
     }
 

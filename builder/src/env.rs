@@ -56,6 +56,11 @@ pub fn cargo() -> OsString {
     read(CARGO).unwrap_or_else(|| "cargo".into())
 }
 
+/// The caller's home folder.
+pub fn home() -> Option<PathBuf> {
+    read("HOME").map(PathBuf::from)
+}
+
 /// The folders of [`SANDBOX_READ`].
 pub fn sandbox_read() -> Vec<PathBuf> {
     let folders = read(SANDBOX_READ).unwrap_or_default();

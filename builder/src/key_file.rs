@@ -49,7 +49,9 @@ pub fn create(path: &Path, signer: &LogSigner) -> Result<(), KeyFileError> {
     if path.symlink_metadata().is_ok() {
         return Err(KeyFileError::Exists(path.to_owned()));
     }
-    let folder = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let folder = path
+        .parent()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     durable::create_folder(folder)?;
     fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
     durable::write_mode(path, format!("{}\n", signer.to_secret_text()).as_bytes(), 0o600)?;
@@ -71,16 +73,27 @@ pub fn read(path: &Path) -> Result<LogSigner, KeyFileError> {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
     must_be_private(path, meta.permissions().mode())?;
-    let folder = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let folder = path
+        .parent()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     must_be_private(folder, fs_err::metadata(folder)?.permissions().mode())?;
     let mut text = String::new();
     file.take(MAX_KEY).read_to_string(&mut text)?;
-    text.trim_end().parse().map_err(|error| KeyFileError::Malformed(path.to_owned(), error))
+    text.trim_end()
+        .parse()
+        .map_err(|error| KeyFileError::Malformed(path.to_owned(), error))
 }
 
 fn must_be_private(path: &Path, mode: u32) -> Result<(), KeyFileError> {
     let mode = mode & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(KeyFileError::Exposed { path: path.to_owned(), mode }) }
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(KeyFileError::Exposed {
+            path: path.to_owned(),
+            mode,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +123,10 @@ mod tests {
             let (_folder, path) = new_key();
             let changed = path.parent().unwrap().join(file);
             fs_err::set_permissions(&changed, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert!(matches!(read(&path), Err(KeyFileError::Exposed { .. })), "{file} {mode:o}");
+            assert!(
+                matches!(read(&path), Err(KeyFileError::Exposed { .. })),
+                "{file} {mode:o}"
+            );
         }
     }
 

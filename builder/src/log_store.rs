@@ -63,7 +63,10 @@ pub struct FolderStore {
 impl FolderStore {
     /// The log in this folder, and the file that remembers the largest head.
     pub fn new(folder: &Path, seen: &Path) -> Self {
-        Self { folder: folder.to_owned(), seen: seen.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+            seen: seen.to_owned(),
+        }
     }
 }
 

@@ -20,16 +20,23 @@ pub fn plans_of_units<'a>(
 ) -> BTreeMap<UnitKey, BTreeSet<PlanId>> {
     let mut by_package: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (key, call) in calls {
-        by_package.entry((&call.package, &call.package_version)).or_default().push((key, call));
+        by_package
+            .entry((&call.package, &call.package_version))
+            .or_default()
+            .push((key, call));
     }
     let mut of_node: BTreeMap<usize, BTreeSet<UnitKey>> = BTreeMap::new();
     let mut of_unit: BTreeMap<UnitKey, BTreeSet<PlanId>> = BTreeMap::new();
     // Plans come after those of their dependencies.
     for plan in plans {
         let unit = &graph.units()[plan.node];
-        let candidates = by_package.get(&(&plan.package, &plan.version)).map(Vec::as_slice).unwrap_or_default();
+        let candidates = by_package
+            .get(&(&plan.package, &plan.version))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         for (key, call) in candidates {
-            if call.checksum == plan.checksum && is_call_of(unit, call) && has_its_externs(graph, unit, call, &of_node) {
+            if call.checksum == plan.checksum && is_call_of(unit, call) && has_its_externs(graph, unit, call, &of_node)
+            {
                 of_node.entry(plan.node).or_default().insert(*key);
                 of_unit.entry(*key).or_default().insert(plan.plan_id);
             }
@@ -60,7 +67,10 @@ fn is_call_of(unit: &Unit, call: &CallSummary) -> bool {
 fn has_its_profile(unit: &Unit, call: &CallSummary) -> bool {
     let told = |name: &str| {
         let options = call.codegen.iter().filter_map(|option| option.split_once('='));
-        options.filter(|(option, _)| *option == name).map(|(_, value)| value.to_owned()).next_back()
+        options
+            .filter(|(option, _)| *option == name)
+            .map(|(_, value)| value.to_owned())
+            .next_back()
     };
     let planned = |name: &str| match unit.profile.get(name) {
         Some(Value::String(text)) => Some(text.clone()),
@@ -80,12 +90,20 @@ fn has_its_externs(
     call: &CallSummary,
     of_node: &BTreeMap<usize, BTreeSet<UnitKey>>,
 ) -> bool {
-    let edges = unit.dependencies.iter().filter(|edge| graph.units()[edge.index].mode != Mode::RunCustomBuild);
+    let edges = unit
+        .dependencies
+        .iter()
+        .filter(|edge| graph.units()[edge.index].mode != Mode::RunCustomBuild);
     let mut count = 0;
     for edge in edges {
         count += 1;
-        let Some(keys) = of_node.get(&edge.index) else { return false };
-        let found = call.externs.iter().any(|e| e.name == edge.extern_crate_name && keys.contains(&e.unit_key));
+        let Some(keys) = of_node.get(&edge.index) else {
+            return false;
+        };
+        let found = call
+            .externs
+            .iter()
+            .any(|e| e.name == edge.extern_crate_name && keys.contains(&e.unit_key));
         if !found {
             return false;
         }

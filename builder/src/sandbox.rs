@@ -57,7 +57,12 @@ pub enum SandboxError {
 const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
 /// The files of `/etc` without which programs cannot be found or loaded.
-const ETC: [&str; 4] = ["/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d"];
+const ETC: [&str; 4] = [
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+];
 
 /// Size of `/tmp` in bytes.
 const TMP_BYTES: u64 = 2 << 30;
@@ -72,8 +77,23 @@ impl Sandboxed {
             self.may_be_visible(path)?;
         }
         let mut args = Args::default();
-        args.add(&["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"]);
-        args.add(&["--cap-drop", "ALL", "--uid", "1000", "--gid", "1000", "--hostname", "sealift"]);
+        args.add(&[
+            "--unshare-all",
+            "--unshare-user",
+            "--disable-userns",
+            "--die-with-parent",
+            "--new-session",
+        ]);
+        args.add(&[
+            "--cap-drop",
+            "ALL",
+            "--uid",
+            "1000",
+            "--gid",
+            "1000",
+            "--hostname",
+            "sealift",
+        ]);
         for path in SYSTEM.map(Path::new) {
             match fs_err::read_link(path) {
                 Ok(target) => args.paths("--symlink", &target, path),
@@ -84,7 +104,16 @@ impl Sandboxed {
         for path in ETC.map(Path::new) {
             args.paths("--ro-bind-try", path, path);
         }
-        args.add(&["--proc", "/proc", "--dev", "/dev", "--size", &TMP_BYTES.to_string(), "--tmpfs", "/tmp"]);
+        args.add(&[
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--size",
+            &TMP_BYTES.to_string(),
+            "--tmpfs",
+            "/tmp",
+        ]);
         if let Some(home) = self.home.as_deref().filter(|home| home.starts_with("/tmp")) {
             args.add(&["--dir"]);
             args.0.push(home.into());
@@ -120,9 +149,15 @@ impl Sandboxed {
         let resolved = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let shows = |path: &Path| {
             path.parent().is_none()
-                || hidden.as_ref().is_some_and(|hidden| hidden.starts_with(path) || path.starts_with(hidden))
+                || hidden
+                    .as_ref()
+                    .is_some_and(|hidden| hidden.starts_with(path) || path.starts_with(hidden))
         };
-        if shows(path) || shows(&resolved) { Err(SandboxError::Secret(path.to_owned())) } else { Ok(()) }
+        if shows(path) || shows(&resolved) {
+            Err(SandboxError::Secret(path.to_owned()))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -135,7 +170,8 @@ impl Args {
     }
 
     fn paths(&mut self, option: &str, from: &Path, to: &Path) {
-        self.0.extend([OsStr::new(option), from.as_os_str(), to.as_os_str()].map(OsStr::to_owned));
+        self.0
+            .extend([OsStr::new(option), from.as_os_str(), to.as_os_str()].map(OsStr::to_owned));
     }
 }
 
@@ -156,7 +192,9 @@ pub fn check() -> Result<(), SandboxError> {
     let output = std::process::Command::new(BWRAP).args(probe.bwrap_args(None)?).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(SandboxError::NoBubblewrap(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        Ok(output) => Err(SandboxError::NoBubblewrap(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        )),
         Err(error) => Err(SandboxError::NoBubblewrap(error.to_string())),
     }
 }

@@ -116,8 +116,13 @@ impl LogContents {
     /// # Errors
     /// When anything is missing or damaged.
     pub fn read(store: &impl LogStore, key: &LogVerifier) -> Result<Self, SequencerError> {
-        let head = store.head().map_err(SequencerError::Read)?.ok_or(SequencerError::Absent)?;
-        let head = SignedCheckpoint::parse(&head).and_then(|head| head.verify(key)).map_err(SequencerError::Head)?;
+        let head = store
+            .head()
+            .map_err(SequencerError::Read)?
+            .ok_or(SequencerError::Absent)?;
+        let head = SignedCheckpoint::parse(&head)
+            .and_then(|head| head.verify(key))
+            .map_err(SequencerError::Head)?;
         let mut tree = Tree::default();
         let mut leaves = Vec::new();
         for path in bundles(head.size()) {
@@ -125,14 +130,24 @@ impl LogContents {
             for entry in read_bundle(store, path)?.entries() {
                 let leaf: Result<Leaf, MalformedLeaf> = Leaf::from_canonical(entry);
                 leaves.push(leaf.map_err(|_| damaged())?);
-                tree.push(sealift_policy::log::TreeHash::of_leaf(entry)).map_err(|TreeFull| damaged())?;
+                tree.push(sealift_policy::log::TreeHash::of_leaf(entry))
+                    .map_err(|TreeFull| damaged())?;
             }
         }
         if tree.root() != head.root() {
             return Err(SequencerError::Damaged("root".to_owned()));
         }
-        let by_key = leaves.iter().enumerate().map(|(index, leaf)| (leaf.unit_key(), index)).collect();
-        Ok(Self { head, tree, leaves, by_key })
+        let by_key = leaves
+            .iter()
+            .enumerate()
+            .map(|(index, leaf)| (leaf.unit_key(), index))
+            .collect();
+        Ok(Self {
+            head,
+            tree,
+            leaves,
+            by_key,
+        })
     }
 
     /// The signed head.
@@ -154,11 +169,18 @@ impl LogContents {
     fn must_contain(&self, older: &VerifiedCheckpoint, what: &'static str) -> Result<(), SequencerError> {
         let (size, here) = (older.size(), self.tree.size());
         if size > here {
-            return Err(SequencerError::RolledBack { size: here.value(), newer: size.value(), what });
+            return Err(SequencerError::RolledBack {
+                size: here.value(),
+                newer: size.value(),
+                what,
+            });
         }
         match self.tree.root_at(size) {
             Ok(root) if root == older.root() => Ok(()),
-            _ => Err(SequencerError::Forked { size: size.value(), what }),
+            _ => Err(SequencerError::Forked {
+                size: size.value(),
+                what,
+            }),
         }
     }
 }
@@ -183,10 +205,17 @@ impl<S: LogStore> Sequencer<S> {
     /// When the log is missing, damaged, of another key, or older than what was signed before.
     pub fn open(store: S, signer: LogSigner) -> Result<Self, SequencerError> {
         let contents = LogContents::read(&store, signer.verifier())?;
-        let sequencer = Self { store, signer, contents, poisoned: false };
+        let sequencer = Self {
+            store,
+            signer,
+            contents,
+            poisoned: false,
+        };
         if let Some(seen) = sequencer.store.seen().map_err(SequencerError::Read)? {
             let seen = SignedCheckpoint::parse(&seen).and_then(|seen| seen.verify(sequencer.signer.verifier()));
-            sequencer.contents.must_contain(&seen.map_err(SequencerError::Head)?, "signed")?;
+            sequencer
+                .contents
+                .must_contain(&seen.map_err(SequencerError::Head)?, "signed")?;
         }
         sequencer.remember_head()?;
         Ok(sequencer)
@@ -203,7 +232,8 @@ impl<S: LogStore> Sequencer<S> {
     /// When it is newer than the log, not of the log, or not signed by this key.
     pub fn check_published(&self, published: &[u8]) -> Result<(), SequencerError> {
         let published = SignedCheckpoint::parse(published).and_then(|head| head.verify(self.signer.verifier()));
-        self.contents.must_contain(&published.map_err(SequencerError::Head)?, "published")
+        self.contents
+            .must_contain(&published.map_err(SequencerError::Head)?, "published")
     }
 
     /// Appends leaves and signs the head of the larger log; says what became of each.
@@ -222,7 +252,9 @@ impl<S: LogStore> Sequencer<S> {
         for leaf in leaves {
             outcomes.push(match grown.leaf(leaf.unit_key()) {
                 Some(logged) if logged.manifest() == leaf.manifest() => Appended::Already,
-                Some(logged) => Appended::Conflict { logged: logged.manifest() },
+                Some(logged) => Appended::Conflict {
+                    logged: logged.manifest(),
+                },
                 None => {
                     grown.by_key.insert(leaf.unit_key(), grown.leaves.len());
                     grown.leaves.push(*leaf);
@@ -239,14 +271,18 @@ impl<S: LogStore> Sequencer<S> {
 
         // 1. A crash here leaves files that no head speaks of.
         for (path, bytes) in files {
-            self.store.write(&path.to_string(), &bytes).map_err(SequencerError::Write)?;
+            self.store
+                .write(&path.to_string(), &bytes)
+                .map_err(SequencerError::Write)?;
         }
         // 2. A crash here leaves the same: the signature never left this process.
         let time = now.max(self.contents.head.time());
         grown.head = sign(&self.signer, &grown.tree, time)?;
         // 3. A crash here leaves the larger log, which `open` finds.
         let old_head = self.contents.head.as_bytes();
-        self.store.swap_head(Some(old_head), grown.head.as_bytes()).map_err(SequencerError::Write)?;
+        self.store
+            .swap_head(Some(old_head), grown.head.as_bytes())
+            .map_err(SequencerError::Write)?;
         self.contents = grown;
         // 4. A crash here leaves nothing undone.
         self.remember_head()?;
@@ -284,8 +320,15 @@ fn read_bundle(store: &impl LogStore, path: TilePath) -> Result<EntryBundle, Seq
 
 fn sign(signer: &LogSigner, tree: &Tree, time: u64) -> Result<VerifiedCheckpoint, SequencerError> {
     let origin = signer.verifier().origin().clone();
-    let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root(), time };
-    let signed = checkpoint.sign(signer).and_then(|signed| signed.verify(signer.verifier()));
+    let checkpoint = Checkpoint {
+        origin,
+        size: tree.size(),
+        root: tree.root(),
+        time,
+    };
+    let signed = checkpoint
+        .sign(signer)
+        .and_then(|signed| signed.verify(signer.verifier()));
     signed.map_err(SequencerError::Head)
 }
 

@@ -112,7 +112,11 @@ impl SignerLock {
     /// When another signer has it.
     pub fn take(data: &Data) -> Result<Self, SignerError> {
         let path = data.signer_lock();
-        let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(_) => Err(SignerError::Locked(path)),
@@ -143,7 +147,12 @@ pub fn serve(
     if let Err(error) = &result {
         let reason = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
         let reason: Vec<_> = reason.map(ToString::to_string).collect();
-        write_line(&mut answers, &Answer::Failed { reason: reason.join(": ") })?;
+        write_line(
+            &mut answers,
+            &Answer::Failed {
+                reason: reason.join(": "),
+            },
+        )?;
     }
     result
 }
@@ -174,25 +183,27 @@ fn answer_all(
     Ok(())
 }
 
-fn append(
-    data: &Data,
-    log: &mut Sequencer<FolderStore>,
-    units: &[UnitKey],
-    now: u64,
-) -> Result<Answer, SignerError> {
-    let checked: Vec<Result<Leaf, Refusal>> =
-        units.iter().map(|key| staged::check(&data.staging(*key), *key)).collect();
+fn append(data: &Data, log: &mut Sequencer<FolderStore>, units: &[UnitKey], now: u64) -> Result<Answer, SignerError> {
+    let checked: Vec<Result<Leaf, Refusal>> = units
+        .iter()
+        .map(|key| staged::check(&data.staging(*key), *key))
+        .collect();
     let leaves: Vec<Leaf> = checked.iter().filter_map(|leaf| leaf.as_ref().ok()).copied().collect();
     let mut appended = log.append(&leaves, now)?.into_iter();
     let outcomes = checked.into_iter().map(|leaf| match leaf {
-        Err(refusal) => UnitOutcome::Refused { reason: refusal.to_string() },
+        Err(refusal) => UnitOutcome::Refused {
+            reason: refusal.to_string(),
+        },
         Ok(_) => match appended.next() {
             Some(Appended::New) => UnitOutcome::Signed,
             Some(Appended::Conflict { logged }) => UnitOutcome::Conflict { logged },
             Some(Appended::Already) | None => UnitOutcome::Already,
         },
     });
-    Ok(Answer::Appended { units: outcomes.collect(), size: log.contents().head().size().value() })
+    Ok(Answer::Appended {
+        units: outcomes.collect(),
+        size: log.contents().head().size().value(),
+    })
 }
 
 fn read_command(commands: &mut impl BufRead) -> Result<Option<Command>, SignerError> {
@@ -200,7 +211,9 @@ fn read_command(commands: &mut impl BufRead) -> Result<Option<Command>, SignerEr
     let length = commands.take(MAX_COMMAND).read_line(&mut line)?;
     match (length, line.strip_suffix('\n')) {
         (0, _) => Ok(None),
-        (_, Some(command)) => serde_json::from_str(command).map(Some).map_err(|_| SignerError::Command),
+        (_, Some(command)) => serde_json::from_str(command)
+            .map(Some)
+            .map_err(|_| SignerError::Command),
         // Cut off: by its length, or because the builder died.
         (_, None) => Err(SignerError::Command),
     }

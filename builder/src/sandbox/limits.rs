@@ -36,7 +36,15 @@ impl Limits {
             SandboxKind::Rustc => (Duration::from_secs(3600), 256 << 20),
             SandboxKind::Script => (Duration::from_secs(1800), 64 << 20),
         };
-        Self { wall, cpu: wall * 8, memory: 64 << 30, file: 4 << 30, disk: 16 << 30, output, processes: 2048 }
+        Self {
+            wall,
+            cpu: wall * 8,
+            memory: 64 << 30,
+            file: 4 << 30,
+            disk: 16 << 30,
+            output,
+            processes: 2048,
+        }
     }
 
     /// Limits this process and all that it starts.
@@ -50,7 +58,10 @@ impl Limits {
             (Resource::Fsize, self.file),
             (Resource::Core, 0),
         ] {
-            let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+            let limit = Rlimit {
+                current: Some(limit),
+                maximum: Some(limit),
+            };
             setrlimit(resource, limit)?;
         }
         Ok(())
@@ -75,7 +86,13 @@ impl ProcessGroup {
         let own = fs_err::read_to_string("/proc/self/cgroup").ok()?;
         CGROUPS.map(Path::new).into_iter().find_map(|root| {
             let is_v1 = root.ends_with("pids");
-            let line = own.lines().find(|line| if is_v1 { line.contains(":pids:") } else { line.starts_with("0::") })?;
+            let line = own.lines().find(|line| {
+                if is_v1 {
+                    line.contains(":pids:")
+                } else {
+                    line.starts_with("0::")
+                }
+            })?;
             let parent = root.join(line.rsplit_once(':')?.1.trim_start_matches('/'));
             let group = parent.join(format!("sealift-{}", std::process::id()));
             fs_err::create_dir(&group).ok()?;
@@ -98,6 +115,11 @@ impl Drop for ProcessGroup {
 /// The space that files below these folders take, in bytes. Links are not followed.
 pub fn disk_usage(folders: &[PathBuf]) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
-    let entries = folders.iter().flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().flatten());
-    entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.blocks() * 512).sum()
+    let entries = folders
+        .iter()
+        .flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().flatten());
+    entries
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|meta| meta.blocks() * 512)
+        .sum()
 }

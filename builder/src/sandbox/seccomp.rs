@@ -64,10 +64,12 @@ pub(super) fn filter() -> Option<Vec<u8>> {
         program.extend([(JUMP_IF_EQUAL, 0, 1, *number), (RETURN, 0, 0, EPERM)]);
     }
     program.push((RETURN, 0, 0, ALLOW));
-    let bytes = program.into_iter().flat_map(|(code, jump_true, jump_false, value): (u16, u8, u8, u32)| {
-        let [code_a, code_b] = code.to_ne_bytes();
-        let [a, b, c, d] = value.to_ne_bytes();
-        [code_a, code_b, jump_true, jump_false, a, b, c, d]
-    });
+    let bytes = program
+        .into_iter()
+        .flat_map(|(code, jump_true, jump_false, value): (u16, u8, u8, u32)| {
+            let [code_a, code_b] = code.to_ne_bytes();
+            let [a, b, c, d] = value.to_ne_bytes();
+            [code_a, code_b, jump_true, jump_false, a, b, c, d]
+        });
     Some(bytes.collect())
 }

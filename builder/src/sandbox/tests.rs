@@ -108,11 +108,19 @@ fn a_sandbox_that_would_show_the_key_is_not_made() {
         call.read.push(path);
         call.bwrap_args(None)
     };
-    for path in [place.root.clone(), place.root.join("keys"), "/".into(), place.root.parent().unwrap().to_owned()] {
+    for path in [
+        place.root.clone(),
+        place.root.join("keys"),
+        "/".into(),
+        place.root.parent().unwrap().to_owned(),
+    ] {
         assert!(matches!(show(path), Err(SandboxError::Secret(_))));
     }
     std::os::unix::fs::symlink(&place.root, place.root.join("work/innocent")).unwrap();
-    assert!(matches!(show(place.root.join("work/innocent")), Err(SandboxError::Secret(_))));
+    assert!(matches!(
+        show(place.root.join("work/innocent")),
+        Err(SandboxError::Secret(_))
+    ));
     assert!(matches!(show("relative".into()), Err(SandboxError::Relative(_))));
 }
 
@@ -128,7 +136,13 @@ fn there_is_no_network_and_no_other_process() {
 #[test]
 fn namespaces_mounts_and_tracing_are_denied() {
     let place = place();
-    for script in ["unshare -Ur true", "unshare -n true", "mount -t tmpfs none /tmp", "umount /proc", "chroot / true"] {
+    for script in [
+        "unshare -Ur true",
+        "unshare -n true",
+        "mount -t tmpfs none /tmp",
+        "umount /proc",
+        "chroot / true",
+    ] {
         place.fails(script);
     }
     let (_, said) = place.run("grep -E 'Seccomp:|NoNewPrivs:|CapEff:' /proc/self/status | tr -s '\\t\\n' '  '");
@@ -146,9 +160,18 @@ fn the_builders_settings_do_not_reach_the_call() {
 fn what_takes_too_long_or_prints_too_much_is_stopped_with_all_its_children() {
     let place = place();
     let started = Instant::now();
-    let short = Limits { wall: Duration::from_millis(300), ..limits() };
-    assert!(matches!(place.run_limited("sleep 100 & sleep 100", &short).0, Ended::Stopped(_)));
-    let quiet = Limits { output: 1 << 20, ..limits() };
+    let short = Limits {
+        wall: Duration::from_millis(300),
+        ..limits()
+    };
+    assert!(matches!(
+        place.run_limited("sleep 100 & sleep 100", &short).0,
+        Ended::Stopped(_)
+    ));
+    let quiet = Limits {
+        output: 1 << 20,
+        ..limits()
+    };
     assert!(matches!(place.run_limited("yes", &quiet).0, Ended::Stopped(_)));
     assert!(started.elapsed() < Duration::from_secs(30));
 }
@@ -156,7 +179,10 @@ fn what_takes_too_long_or_prints_too_much_is_stopped_with_all_its_children() {
 #[test]
 fn what_writes_too_much_is_stopped() {
     let place = place();
-    let small = Limits { disk: 1 << 20, ..limits() };
+    let small = Limits {
+        disk: 1 << 20,
+        ..limits()
+    };
     let (ended, _) = place.run_limited("head -c 4M /dev/zero > ../out/x; sleep 100", &small);
     assert_eq!(ended, Ended::Stopped("it writes too much"));
 }

@@ -95,7 +95,8 @@ fn signer() -> LogSigner {
     // One key for all opens of a test: generated once.
     thread_local!(static KEY: RefCell<Option<LogSigner>> = const { RefCell::new(None) });
     KEY.with_borrow_mut(|key| {
-        key.get_or_insert_with(|| LogSigner::generate(origin, &mut rand_core::OsRng)).clone()
+        key.get_or_insert_with(|| LogSigner::generate(origin, &mut rand_core::OsRng))
+            .clone()
     })
 }
 
@@ -135,9 +136,14 @@ fn a_unit_never_gets_a_second_leaf() {
     let mut log = reopen(&store);
     let other = Leaf::new(leaf(0).unit_key(), Digest::of(b"other"));
     let outcomes = log.append(&[leaf(0), leaf(0), other], 2).unwrap();
-    let conflict = Appended::Conflict { logged: leaf(0).manifest() };
+    let conflict = Appended::Conflict {
+        logged: leaf(0).manifest(),
+    };
     assert_eq!(outcomes, [Appended::New, Appended::Already, conflict]);
-    assert_eq!(reopen(&store).append(&[other, leaf(0)], 3).unwrap(), [conflict, Appended::Already]);
+    assert_eq!(
+        reopen(&store).append(&[other, leaf(0)], 3).unwrap(),
+        [conflict, Appended::Already]
+    );
     assert_eq!(reopen(&store).contents().leaves(), [leaf(0)]);
 }
 
@@ -147,7 +153,10 @@ fn without_new_leaves_only_the_time_is_renewed() {
     reopen(&store).append(&leaves(0..3), 10).unwrap();
     let mut log = reopen(&store);
     log.append(&[], 20).unwrap();
-    assert_eq!((log.contents().head().size().value(), log.contents().head().time()), (3, 20));
+    assert_eq!(
+        (log.contents().head().size().value(), log.contents().head().time()),
+        (3, 20)
+    );
     log.append(&[], 5).unwrap();
     assert_eq!(log.contents().head().time(), 20, "time never goes back");
 }
@@ -201,12 +210,26 @@ fn a_log_restored_from_an_older_backup_refuses_to_sign() {
     store.0.files.replace(backup.0);
     store.0.head.replace(backup.1);
     let refused = Sequencer::open(store.clone(), signer());
-    assert!(matches!(refused, Err(SequencerError::RolledBack { size: 0, newer: 3, what: "signed" })));
+    assert!(matches!(
+        refused,
+        Err(SequencerError::RolledBack {
+            size: 0,
+            newer: 3,
+            what: "signed"
+        })
+    ));
     // Even when the memory beside the key was restored too, the published head tells.
     store.0.seen.replace(None);
     let log = reopen(&store);
     let refused = log.check_published(&published);
-    assert!(matches!(refused, Err(SequencerError::RolledBack { size: 0, newer: 3, what: "published" })));
+    assert!(matches!(
+        refused,
+        Err(SequencerError::RolledBack {
+            size: 0,
+            newer: 3,
+            what: "published"
+        })
+    ));
 }
 
 #[test]
@@ -215,7 +238,10 @@ fn a_published_head_of_another_history_or_key_refuses_to_sign() {
     reopen(&one).append(&leaves(0..3), 2).unwrap();
     reopen(&two).append(&leaves(5..9), 2).unwrap();
     let published = one.0.head.borrow().clone().unwrap();
-    assert!(matches!(reopen(&two).check_published(&published), Err(SequencerError::Forked { .. })));
+    assert!(matches!(
+        reopen(&two).check_published(&published),
+        Err(SequencerError::Forked { .. })
+    ));
     let stranger = LogSigner::generate(Origin::of(&"alpha".parse().unwrap(), 1), &mut rand_core::OsRng);
     assert!(matches!(Sequencer::open(one, stranger), Err(SequencerError::Head(_))));
     assert!(reopen(&two).check_published(b"junk").is_err());
@@ -245,5 +271,8 @@ fn damage_is_noticed_before_anything_is_signed() {
 #[test]
 fn a_second_log_is_never_made_over_the_first() {
     let store = new_log();
-    assert!(matches!(Sequencer::create(store, signer(), 1), Err(SequencerError::Exists)));
+    assert!(matches!(
+        Sequencer::create(store, signer(), 1),
+        Err(SequencerError::Exists)
+    ));
 }

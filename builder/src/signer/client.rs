@@ -49,7 +49,11 @@ impl Signer {
         let (Some(commands), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(SignError::Unexpected);
         };
-        let mut signer = Self { child, commands, answers: BufReader::new(answers) };
+        let mut signer = Self {
+            child,
+            commands,
+            answers: BufReader::new(answers),
+        };
         match signer.ask(&Command::Published { checkpoint: published })? {
             Answer::Consistent => Ok(signer),
             _ => Err(SignError::Unexpected),
@@ -75,10 +79,18 @@ impl Signer {
     /// # Errors
     /// When it did not end well.
     pub fn finish(self) -> Result<(), SignError> {
-        let Self { mut child, commands, answers } = self;
+        let Self {
+            mut child,
+            commands,
+            answers,
+        } = self;
         drop((commands, answers));
         let status = child.wait().map_err(SignError::Stopped)?;
-        if status.success() { Ok(()) } else { Err(SignError::Unexpected) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(SignError::Unexpected)
+        }
     }
 
     fn ask(&mut self, command: &Command) -> Result<Answer, SignError> {

@@ -83,7 +83,12 @@ fn only_expected_files(folder: &Path, manifest: &Manifest) -> Result<(), Refusal
     for entry in fs_err::read_dir(folder).map_err(Refusal::Io)? {
         let name = entry.map_err(Refusal::Io)?.file_name();
         if !name.to_str().is_some_and(|name| expected.contains(name)) {
-            let shown = name.to_string_lossy().chars().take(200).flat_map(char::escape_default).collect();
+            let shown = name
+                .to_string_lossy()
+                .chars()
+                .take(200)
+                .flat_map(char::escape_default)
+                .collect();
             return Err(Refusal::UnexpectedFile(shown));
         }
     }
@@ -110,7 +115,11 @@ fn check_output(folder: &Path, output: &Output) -> Result<(), Refusal> {
     if total != output.size {
         return Err(Refusal::Size(output.name.clone()));
     }
-    if hasher.finish() == output.sha256 { Ok(()) } else { Err(Refusal::Content(output.name.clone())) }
+    if hasher.finish() == output.sha256 {
+        Ok(())
+    } else {
+        Err(Refusal::Content(output.name.clone()))
+    }
 }
 
 fn read_small(folder: &Path, name: &str, limit: usize) -> Result<Vec<u8>, Refusal> {

@@ -20,9 +20,15 @@ struct Fixture {
 
 fn operator() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let operator = Operator { version: 1, name: "alpha".parse().unwrap(), epoch: 1 };
+    let name = "alpha".parse().unwrap();
+    let signer = LogSigner::generate(Origin::of(&name, 1), &mut rand_core::OsRng);
+    let operator = Operator {
+        version: 1,
+        name,
+        epoch: 1,
+        vkey: signer.verifier().clone(),
+    };
     let data = Data::create(&folder.path().join("data"), operator).unwrap();
-    let signer = LogSigner::generate(Origin::of(&data.operator().name, 1), &mut rand_core::OsRng);
     key_file::create(&data.key(), &signer).unwrap();
     Sequencer::create(FolderStore::new(&data.log(), &data.seen()), signer, 1).unwrap();
     data.finish().unwrap();
@@ -36,7 +42,10 @@ fn document(crate_name: &str) -> KeyDocument {
         check_cfg: vec![],
         closure: None,
         codegen: vec![],
-        compiler: Compiler { sysroot: vec![], verbose_version: String::new() },
+        compiler: Compiler {
+            sysroot: vec![],
+            verbose_version: String::new(),
+        },
         crate_name: crate_name.into(),
         crate_root: "src/lib.rs".into(),
         crate_type: "lib".into(),
@@ -68,7 +77,12 @@ fn stage(data: &Data, crate_name: &str, rlib: &[u8]) -> (UnitKey, PathBuf) {
     let output = |role: Role, content: &[u8]| {
         let name = role.file_name(crate_name, key);
         fs_err::write(folder.join(&name), content).unwrap();
-        Output { name, role, sha256: Digest::of(content), size: content.len() as u64 }
+        Output {
+            name,
+            role,
+            sha256: Digest::of(content),
+            size: content.len() as u64,
+        }
     };
     let manifest = Manifest {
         diagnostics: vec![],
@@ -91,7 +105,11 @@ fn talk(data: &Data, commands: &[Command]) -> Vec<Answer> {
     }
     let mut output = Vec::new();
     let _ = serve(data, input.as_slice(), &mut output, || 5);
-    String::from_utf8(output).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    String::from_utf8(output)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 const UNPUBLISHED: Command = Command::Published { checkpoint: None };
@@ -118,8 +136,12 @@ fn what_is_as_it_should_be_is_signed_once() {
 fn unexpected_names_links_sizes_and_contents_are_refused() {
     type Change = fn(&std::path::Path, &std::path::Path);
     let changes: [(&str, Change); 13] = [
-        ("a file too many", |folder, _| fs_err::write(folder.join("extra"), "x").unwrap()),
-        ("a hidden file", |folder, _| fs_err::write(folder.join(".x"), "x").unwrap()),
+        ("a file too many", |folder, _| {
+            fs_err::write(folder.join("extra"), "x").unwrap()
+        }),
+        ("a hidden file", |folder, _| {
+            fs_err::write(folder.join(".x"), "x").unwrap()
+        }),
         ("a file too few", |_, rlib| fs_err::remove_file(rlib).unwrap()),
         ("a longer file", |_, rlib| fs_err::write(rlib, "rlib and more").unwrap()),
         ("a shorter file", |_, rlib| fs_err::write(rlib, "rl").unwrap()),
@@ -129,12 +151,16 @@ fn unexpected_names_links_sizes_and_contents_are_refused() {
             fs_err::rename(rlib, &elsewhere).unwrap();
             std::os::unix::fs::symlink(elsewhere, rlib).unwrap();
         }),
-        ("a hard link", |folder, rlib| fs_err::hard_link(rlib, folder.with_file_name("second-name")).unwrap()),
+        ("a hard link", |folder, rlib| {
+            fs_err::hard_link(rlib, folder.with_file_name("second-name")).unwrap()
+        }),
         ("a folder", |_, rlib| {
             fs_err::remove_file(rlib).unwrap();
             fs_err::create_dir(rlib).unwrap();
         }),
-        ("setuid", |_, rlib| fs_err::set_permissions(rlib, std::fs::Permissions::from_mode(0o4755)).unwrap()),
+        ("setuid", |_, rlib| {
+            fs_err::set_permissions(rlib, std::fs::Permissions::from_mode(0o4755)).unwrap()
+        }),
         ("another unit's key document", |folder, _| {
             fs_err::write(folder.join(KEY_DOCUMENT), document("other").to_canonical()).unwrap();
         }),
@@ -154,7 +180,10 @@ fn unexpected_names_links_sizes_and_contents_are_refused() {
         let fixture = operator();
         let (key, folder) = stage(&fixture.data, "memchr", b"rlib");
         change(&folder, &folder.join(Role::Rlib.file_name("memchr", key)));
-        assert!(matches!(sign(&fixture.data, key), UnitOutcome::Refused { .. }), "{what}");
+        assert!(
+            matches!(sign(&fixture.data, key), UnitOutcome::Refused { .. }),
+            "{what}"
+        );
     }
 }
 
@@ -163,8 +192,18 @@ fn a_unit_that_is_refused_does_not_stop_the_others() {
     let fixture = operator();
     let (good, _) = stage(&fixture.data, "memchr", b"rlib");
     let absent = UnitKey::new(Digest::of(b"absent"));
-    let answers = talk(&fixture.data, &[UNPUBLISHED, Command::Append { units: vec![absent, good] }]);
-    let Some(Answer::Appended { units, size: 1 }) = answers.last() else { panic!("{answers:?}") };
+    let answers = talk(
+        &fixture.data,
+        &[
+            UNPUBLISHED,
+            Command::Append {
+                units: vec![absent, good],
+            },
+        ],
+    );
+    let Some(Answer::Appended { units, size: 1 }) = answers.last() else {
+        panic!("{answers:?}")
+    };
     assert!(matches!(units[..], [UnitOutcome::Refused { .. }, UnitOutcome::Signed]));
 }
 
@@ -187,9 +226,17 @@ fn a_log_older_than_the_published_head_signs_nothing() {
     let (key, _) = stage(&ahead.data, "memchr", b"rlib");
     assert_eq!(sign(&ahead.data, key), UnitOutcome::Signed);
     let published = fs_err::read_to_string(ahead.data.log().join("checkpoint")).unwrap();
-    let commands = [Command::Published { checkpoint: Some(published) }, Command::Append { units: vec![] }];
+    let commands = [
+        Command::Published {
+            checkpoint: Some(published),
+        },
+        Command::Append { units: vec![] },
+    ];
     let answers = talk(&behind.data, &commands);
-    assert!(matches!(&answers[..], [Answer::Failed { reason }] if reason.contains("backup")), "{answers:?}");
+    assert!(
+        matches!(&answers[..], [Answer::Failed { reason }] if reason.contains("backup")),
+        "{answers:?}"
+    );
 }
 
 #[test]
@@ -211,8 +258,17 @@ fn a_key_that_others_can_read_signs_nothing() {
 #[test]
 fn commands_that_cannot_be_read_end_the_conversation() {
     let fixture = operator();
-    for junk in ["{}\n", "\n", "{\"command\":\"append\"}\n", "{\"command\":\"published\",\"checkpoint\":null}", "\u{0}\n"] {
+    for junk in [
+        "{}\n",
+        "\n",
+        "{\"command\":\"append\"}\n",
+        "{\"command\":\"published\",\"checkpoint\":null}",
+        "\u{0}\n",
+    ] {
         let mut output = Vec::new();
-        assert!(serve(&fixture.data, junk.as_bytes(), &mut output, || 5).is_err(), "{junk:?}");
+        assert!(
+            serve(&fixture.data, junk.as_bytes(), &mut output, || 5).is_err(),
+            "{junk:?}"
+        );
     }
 }

@@ -34,8 +34,8 @@ pub struct CapturedUnit {
 /// The units of one pass.
 #[derive(Debug)]
 pub struct Captured {
-    root: PathBuf,
     store: PathBuf,
+    contents: PathBuf,
     /// By their keys.
     pub units: BTreeMap<UnitKey, CapturedUnit>,
     /// Records that could not be used, for people.
@@ -48,15 +48,15 @@ impl Captured {
     /// # Errors
     /// When the folder cannot be read. A damaged record is left out and told about.
     pub fn read(store: &Path) -> io::Result<Self> {
-        let root = store.to_owned();
-        let store = store.join(VERSION_DIR);
+        let contents = store.join(VERSION_DIR);
+        let store = store.to_owned();
         let mut captured = Self {
-            root,
             store,
+            contents,
             units: BTreeMap::new(),
             damaged: Vec::new(),
         };
-        let folder = captured.store.join("units");
+        let folder = captured.contents.join("units");
         if !folder.is_dir() {
             return Ok(captured);
         }
@@ -82,7 +82,7 @@ impl Captured {
         let (UnitOrigin::Compiled, Some(call)) = (unit.origin, unit.call) else {
             return Ok(None);
         };
-        let key_document = fs_err::read_to_string(self.store.join(local::key_path(unit.unit_key)));
+        let key_document = fs_err::read_to_string(self.contents.join(local::key_path(unit.unit_key)));
         let key_document = key_document.map_err(|error| error.to_string())?;
         let (key, document) = KeyDocument::from_canonical(key_document.as_bytes()).map_err(|e| e.to_string())?;
         let manifest = Manifest::from_canonical(unit.manifest.as_bytes()).map_err(|error| error.to_string())?;
@@ -102,12 +102,12 @@ impl Captured {
 
     /// The store itself.
     pub fn store(&self) -> &Path {
-        &self.root
+        &self.store
     }
 
     /// Where the content of an output lies.
     pub fn output_path(&self, sha256: Digest) -> PathBuf {
-        self.store.join(local::cas_path(sha256))
+        self.contents.join(local::cas_path(sha256))
     }
 
     /// The content of an output, of at most `size` bytes.

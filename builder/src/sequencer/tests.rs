@@ -265,7 +265,7 @@ fn damage_is_noticed_before_anything_is_signed() {
     let last = changed.len() - 20;
     changed[last] ^= 1;
     store.0.files.borrow_mut().insert(path.to_owned(), changed);
-    assert!(Sequencer::open(store.clone(), signer()).is_err());
+    assert!(Sequencer::open(store, signer()).is_err());
 }
 
 #[test]

@@ -75,9 +75,8 @@ impl From<SubmitError> for Problem {
                 Refusal::OldSize { size, .. } => {
                     Self::new(StatusCode::CONFLICT, "old-size", detail).with("size", json!(size))
                 }
-                Refusal::Inconsistent(size) => {
-                    Self::new(StatusCode::CONFLICT, "inconsistent", detail).with("size", json!(size))
-                }
+                // Without a size: sending the rest from there would not help.
+                Refusal::Inconsistent(_) => Self::new(StatusCode::CONFLICT, "inconsistent", detail),
                 Refusal::Older => Self::new(StatusCode::CONFLICT, "older-checkpoint", detail),
                 Refusal::SecondLeaf { .. } => Self::new(StatusCode::CONFLICT, "second-leaf", detail),
                 Refusal::Checkpoint(_) => Self::new(StatusCode::FORBIDDEN, "checkpoint", detail),

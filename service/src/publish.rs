@@ -3,10 +3,11 @@
 //! Owns the order. The start of the process runs [`finish_all`], the same code that ends every submission.
 //! Must not know how a submission was checked.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::layout::ObjectPath;
+use sealift_policy::layout::{MAX_DOCUMENT, ObjectPath};
 use sealift_policy::leaf::Leaf;
 use sealift_policy::log::note::MAX_BYTES;
 use sealift_policy::log::{LeafIndex, SignedCheckpoint, TlogProof, TreeHash, TreeSize};
@@ -19,7 +20,7 @@ use crate::catalogue::{CatalogueError, Seen};
 use crate::frame;
 use crate::logs::{self, LogError, LogState, ServedLog};
 use crate::receive::Received;
-use crate::store::{LogName, SwapError};
+use crate::store::{LogName, NewObject, SwapError};
 
 /// Why an admitted submission was not published, or not yet completely.
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +71,21 @@ pub fn publish(app: &App, log: &ServedLog, admission: Admission, received: Recei
         ..
     } = admission;
     // A crash from here up to the swap leaves objects that nothing speaks of: the next submission uses them.
-    for (sha256, staged) in received.into_objects() {
-        store.publish(staged, &ObjectPath::Cas(sha256))?;
-    }
+    let blobs = received
+        .into_objects()
+        .map(|(sha256, staged)| (ObjectPath::Cas(sha256), NewObject::Staged(staged)));
+    store.put(blobs.collect())?;
+    let mut documents = BTreeMap::new();
     for unit in &units {
-        put_document(app, unit.manifest_digest, unit.manifest.as_bytes())?;
-        put_document(app, unit.key.digest(), unit.key_document.as_bytes())?;
+        documents.insert(unit.manifest_digest, &unit.manifest);
+        documents.insert(unit.key.digest(), &unit.key_document);
     }
+    put_documents(app, documents)?;
     // A crash here leaves tiles beyond the head. They are not served, and the next submission writes them again.
-    for (path, bytes) in &tiles {
-        store.put(&logs::tile_path(&log.name, *path), bytes)?;
-    }
+    let tiles = tiles
+        .into_iter()
+        .map(|(path, bytes)| (logs::tile_path(&log.name, path), NewObject::Bytes(bytes)));
+    store.put(tiles.collect())?;
     // A crash here leaves a note about a size that the log has not reached: the next start strikes it.
     let note = (!units.is_empty()).then(|| Note {
         version: 1,
@@ -169,7 +174,6 @@ fn finish(app: &App, log: &ServedLog, note: Note) -> Result<(), PublishError> {
     let units: Vec<UnitKey> = leaves.iter().map(|(_, leaf)| leaf.unit_key()).collect();
     hints(app, &units, seen.iter().flat_map(|seen| &seen.plans))?;
     // The note goes last, when everything that it stands for lasts.
-    app.store().sync()?;
     app.store().strike(&name)?;
     Ok(())
 }
@@ -222,6 +226,7 @@ fn proofs(app: &App, log: &ServedLog, leaves: &[(LeafIndex, Leaf)]) -> Result<()
     let state = log.state();
     let Some(head) = &state.checkpoint else { return Ok(()) };
     let checkpoint = SignedCheckpoint::parse(head.as_bytes()).expect("it was parsed before it was verified");
+    let mut files = Vec::new();
     for (index, leaf) in leaves {
         let path = ObjectPath::Proof(log.name.operator.clone(), log.name.epoch, leaf.unit_key());
         let there = app
@@ -244,22 +249,23 @@ fn proofs(app: &App, log: &ServedLog, leaves: &[(LeafIndex, Leaf)]) -> Result<()
                 proof,
                 checkpoint: checkpoint.clone(),
             };
-            app.store().put_derived(&path, &file.to_bytes())?;
+            files.push((path, NewObject::Bytes(file.to_bytes())));
         }
     }
-    Ok(())
+    Ok(app.store().put(files)?)
 }
 
 /// Hint files are written from the catalogue as a whole, so that they hold what all operators state.
 fn hints<'a>(app: &App, units: &[UnitKey], plans: impl Iterator<Item = &'a SubmittedPlan>) -> Result<(), PublishError> {
     // Without the lock, one of two operators could write back a file without what the other has just added.
     let _held = app.hints();
+    let mut files = Vec::new();
     for &unit in units {
         let hint = unit_hint(app, unit)?;
         let bytes = serde_json::to_vec(&hint).expect("hints have string keys only");
-        app.store().put_derived(&ObjectPath::Unit(unit), &bytes)?;
+        files.push((ObjectPath::Unit(unit), NewObject::Bytes(bytes)));
     }
-    let plans: std::collections::BTreeSet<&SubmittedPlan> = plans.collect();
+    let plans: BTreeSet<&SubmittedPlan> = plans.collect();
     for plan in plans {
         let unit_keys = app.catalogue().units_of(&plan.toolchain, plan.plan_id)?;
         let hint = PlanHint {
@@ -268,10 +274,12 @@ fn hints<'a>(app: &App, units: &[UnitKey], plans: impl Iterator<Item = &'a Submi
             unit_keys,
         };
         let bytes = serde_json::to_vec(&hint).expect("hints have string keys only");
-        app.store()
-            .put_derived(&ObjectPath::Plan(plan.toolchain.clone(), plan.plan_id), &bytes)?;
+        files.push((
+            ObjectPath::Plan(plan.toolchain.clone(), plan.plan_id),
+            NewObject::Bytes(bytes),
+        ));
     }
-    Ok(())
+    Ok(app.store().put(files)?)
 }
 
 /// What the hint file of a unit says.
@@ -316,17 +324,20 @@ fn read_hint(app: &App, unit: UnitKey) -> Result<Option<UnitHint>, PublishError>
 /// The longest hint that is read back; a longer one is written anew.
 const MAX_HINT: u64 = 4 << 20;
 
-/// Writes a document of the content-addressed store unless it is there, undamaged.
-fn put_document(app: &App, sha256: Digest, content: &[u8]) -> Result<(), PublishError> {
-    let path = ObjectPath::Cas(sha256);
-    let limit = sealift_policy::layout::MAX_DOCUMENT;
-    if let Some(object) = app.store().open(&path)? {
-        let stored = object.read_all(2 * limit);
-        if stored.is_ok_and(|stored| frame::decode_document(&stored, sha256, limit).is_ok()) {
-            return Ok(());
+/// Writes documents of the content-addressed store, except those that are there, undamaged.
+fn put_documents(app: &App, documents: BTreeMap<Digest, &String>) -> Result<(), PublishError> {
+    let mut files = Vec::new();
+    for (sha256, content) in documents {
+        let path = ObjectPath::Cas(sha256);
+        let stored = app
+            .store()
+            .open(&path)?
+            .and_then(|object| object.read_all(2 * MAX_DOCUMENT).ok());
+        if stored.is_none_or(|stored| frame::decode_document(&stored, sha256, MAX_DOCUMENT).is_err()) {
+            files.push((path, NewObject::Bytes(frame::encode_document(content.as_bytes()))));
         }
     }
-    Ok(app.store().put(&path, &frame::encode_document(content))?)
+    Ok(app.store().put(files)?)
 }
 
 fn note_name(log: &LogName, size: TreeSize) -> String {

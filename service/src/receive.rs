@@ -11,7 +11,7 @@ use sealift_policy::layout::ObjectPath;
 
 use crate::admit::{Admission, Blob, StoredOutput};
 use crate::frame::{self, Content, FrameError};
-use crate::store::{Staged, Store};
+use crate::store::{Staged, Staging, Store};
 
 /// Where the stored bytes of blobs come from.
 pub trait Blobs {
@@ -127,15 +127,14 @@ fn stage<B: Blobs + ?Sized>(
             });
         }
     }
-    staged.flush().map_err(ReceiveError::Store)?;
-    Ok(staged)
+    staged.finish().map_err(ReceiveError::Store)
 }
 
 /// The content of an output that serves as prefix: staged before, or in the store.
 fn prefix(store: &dyn Store, received: &Received, content: Option<Content>) -> Result<Vec<u8>, ReceiveError> {
     let Some(content) = content else { return Ok(Vec::new()) };
     let stored = match received.0.get(&content.sha256) {
-        Some((_, staged)) => Some(staged.reopen().map_err(ReceiveError::Store)?),
+        Some((_, staged)) => Some(staged.open().map_err(ReceiveError::Store)?),
         None => store
             .open(&ObjectPath::Cas(content.sha256))
             .map_err(ReceiveError::Store)?
@@ -177,27 +176,23 @@ fn in_store(store: &dyn Store, output: StoredOutput, prefix: &[u8]) -> Result<In
 fn plain(store: &dyn Store, blob: &Blob, prefix: &[u8], staged: &Staged) -> Result<Staged, ReceiveError> {
     let content = blob.output.content;
     let mut whole = store.stage().map_err(ReceiveError::Store)?;
-    frame::decode(
-        staged.reopen().map_err(ReceiveError::Store)?,
-        prefix,
-        content,
-        &mut whole,
-    )
-    .map_err(|source| ReceiveError::Blob {
-        sha256: content.sha256,
-        source,
+    frame::decode(staged.open().map_err(ReceiveError::Store)?, prefix, content, &mut whole).map_err(|source| {
+        ReceiveError::Blob {
+            sha256: content.sha256,
+            source,
+        }
     })?;
-    whole.flush().map_err(ReceiveError::Store)?;
+    let whole = whole.finish().map_err(ReceiveError::Store)?;
     let mut plain = store.stage().map_err(ReceiveError::Store)?;
-    frame::encode_plain(whole.reopen().map_err(ReceiveError::Store)?, content.size, &mut plain)
+    frame::encode_plain(whole.open().map_err(ReceiveError::Store)?, content.size, &mut plain)
         .map_err(ReceiveError::Store)?;
-    Ok(plain)
+    plain.finish().map_err(ReceiveError::Store)
 }
 
 /// Copies what is read, and keeps failures of the copy apart from those of the source.
 struct Tee<'a, R> {
     from: R,
-    to: &'a mut Staged,
+    to: &'a mut Staging,
     copied: u64,
     failed: Option<io::Error>,
 }

@@ -4,15 +4,15 @@
 //! Must not know what objects mean.
 
 use std::fs::TryLockError;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use sealift_policy::digest::Digest;
 use sealift_policy::layout::ObjectPath;
 
-use super::durable::{self, Lasting};
-use super::{HeadStore, Journal, LogName, Object, ObjectStore, RequestStore, Staged, SwapError};
+use super::durable::{self, Source};
+use super::{HeadStore, Journal, LogName, NewObject, Object, ObjectStore, RequestStore, Staging, SwapError};
 
 /// A store in a folder that this process holds alone.
 #[derive(Debug)]
@@ -122,27 +122,16 @@ impl ObjectStore for FsStore {
         open_file(&self.path(path))
     }
 
-    fn put(&self, path: &ObjectPath, bytes: &[u8]) -> io::Result<()> {
-        durable::write(&self.path(path), &self.temp(), bytes, Lasting::Durable)
+    fn stage(&self) -> io::Result<Staging> {
+        tempfile::NamedTempFile::new_in(self.temp()).map(Staging)
     }
 
-    fn put_derived(&self, path: &ObjectPath, bytes: &[u8]) -> io::Result<()> {
-        durable::write(&self.path(path), &self.temp(), bytes, Lasting::Derived)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let root = fs_err::File::open(&self.root)?;
-        rustix::fs::syncfs(root.file()).map_err(io::Error::from)
-    }
-
-    fn stage(&self) -> io::Result<Staged> {
-        tempfile::NamedTempFile::new_in(self.temp()).map(Staged)
-    }
-
-    fn publish(&self, mut staged: Staged, path: &ObjectPath) -> io::Result<()> {
-        staged.flush()?;
-        staged.rewind()?;
-        durable::persist(staged.0, &self.path(path), Lasting::Durable)
+    fn put(&self, objects: Vec<(ObjectPath, NewObject)>) -> io::Result<()> {
+        let file = |(path, object): (ObjectPath, NewObject)| match object {
+            NewObject::Bytes(bytes) => (self.path(&path), Source::Bytes(bytes)),
+            NewObject::Staged(staged) => (self.path(&path), Source::Temp(staged.0)),
+        };
+        durable::write(objects.into_iter().map(file).collect(), &self.temp())
     }
 }
 
@@ -155,11 +144,11 @@ impl HeadStore for FsStore {
     }
 
     fn swap(&self, log: &LogName, expected: Option<&[u8]>, new: &[u8]) -> Result<(), SwapError> {
-        let _held = self.heads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _held = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         if self.head(log)?.as_deref() != expected {
             return Err(SwapError::Changed);
         }
-        Ok(self.put(&checkpoint(log), new)?)
+        Ok(self.put(vec![(checkpoint(log), NewObject::Bytes(new.to_vec()))])?)
     }
 }
 
@@ -169,7 +158,10 @@ fn checkpoint(log: &LogName) -> ObjectPath {
 
 impl Journal for FsStore {
     fn note(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        durable::write(&self.journal().join(name), &self.temp(), bytes, Lasting::Durable)
+        durable::write(
+            vec![(self.journal().join(name), Source::Bytes(bytes.to_vec()))],
+            &self.temp(),
+        )
     }
 
     fn notes(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
@@ -195,12 +187,13 @@ impl RequestStore for FsStore {
 
     fn keep_request(&self, name: Digest, bytes: &[u8]) -> io::Result<()> {
         let path = self.requests_folder().join(format!("{name}.json"));
-        durable::write(&path, &self.temp(), bytes, Lasting::Durable)
+        durable::write(vec![(path, Source::Bytes(bytes.to_vec()))], &self.temp())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
 
     use super::*;
 
@@ -232,7 +225,8 @@ mod tests {
         assert_eq!(fs_err::read_dir(store.temp()).unwrap().count(), 0);
         let mut staged = store.stage().unwrap();
         staged.write_all(b"content").unwrap();
-        store.publish(staged, &path).unwrap();
+        let staged = NewObject::Staged(staged.finish().unwrap());
+        store.put(vec![(path.clone(), staged)]).unwrap();
         assert_eq!(store.open(&path).unwrap().unwrap().read_all(100).unwrap(), b"content");
         assert!(store.open(&path).unwrap().unwrap().read_all(3).is_err());
     }

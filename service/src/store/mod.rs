@@ -7,7 +7,7 @@
 pub mod durable;
 pub mod fs;
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 
 use sealift_policy::digest::Digest;
 use sealift_policy::layout::ObjectPath;
@@ -39,51 +39,59 @@ impl Object {
 
 /// Objects by path.
 ///
-/// Contract: an object is there whole or not at all. When a `put` or `publish` returns `Ok`, the object survives a power
-/// failure; when it returns an error, the object may or may not be there. Both may be repeated. Immutable objects are
-/// only ever written with one content, except to replace what is damaged.
+/// Contract: an object is there whole or not at all. When `put` returns `Ok`, its objects survive a power failure; when
+/// it returns an error, any of them may be there. It may be repeated. Immutable objects are only ever written with one
+/// content, except to replace what is damaged.
 pub trait ObjectStore: Send + Sync {
     /// Opens an object; `None` if there is none.
     fn open(&self, path: &ObjectPath) -> io::Result<Option<Object>>;
 
-    /// Writes an object, in place of what was there.
-    fn put(&self, path: &ObjectPath, bytes: &[u8]) -> io::Result<()>;
-
-    /// As [`Self::put`], for what can be computed again: it survives a power failure only after [`Self::sync`].
-    fn put_derived(&self, path: &ObjectPath, bytes: &[u8]) -> io::Result<()>;
-
-    /// Makes everything that was written before survive a power failure.
-    fn sync(&self) -> io::Result<()>;
-
     /// A new private file for content that is not verified yet.
-    fn stage(&self) -> io::Result<Staged>;
+    fn stage(&self) -> io::Result<Staging>;
 
-    /// Turns verified staged content into an object, in place of what was there.
-    fn publish(&self, staged: Staged, path: &ObjectPath) -> io::Result<()>;
+    /// Writes objects, in place of what was there.
+    fn put(&self, objects: Vec<(ObjectPath, NewObject)>) -> io::Result<()>;
 }
 
-/// Content that nobody can ask for yet. Vanishes when it is dropped.
+/// What an object will contain.
 #[derive(Debug)]
-pub struct Staged(tempfile::NamedTempFile);
+pub enum NewObject {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Staged content that was verified.
+    Staged(Staged),
+}
 
-impl Staged {
-    /// The bytes so far, from the beginning, independent of where writing stands.
-    pub fn reopen(&self) -> io::Result<fs_err::File> {
-        fs_err::File::open(self.0.path())
-    }
+/// A private file that is being written. Vanishes when it is dropped.
+#[derive(Debug)]
+pub struct Staging(tempfile::NamedTempFile);
 
-    fn rewind(&mut self) -> io::Result<()> {
-        self.0.rewind()
+impl Staging {
+    /// Ends the writing.
+    pub fn finish(mut self) -> io::Result<Staged> {
+        self.0.flush()?;
+        Ok(Staged(self.0.into_temp_path()))
     }
 }
 
-impl Write for Staged {
+impl Write for Staging {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// Content that nobody can ask for yet, in a closed file (there may be thousands). Vanishes when it is dropped.
+#[derive(Debug)]
+pub struct Staged(tempfile::TempPath);
+
+impl Staged {
+    /// The bytes, from the beginning.
+    pub fn open(&self) -> io::Result<fs_err::File> {
+        fs_err::File::open(&self.0)
     }
 }
 

@@ -67,7 +67,7 @@ fn program() -> Command {
 }
 
 fn data(operators: &[&Operator]) -> tempfile::TempDir {
-    let data = tempfile::tempdir().unwrap();
+    let data = crate::world::folder();
     fs_err::write(data.path().join("service.toml"), "trust_policy = \"policy.json\"\n").unwrap();
     fs_err::write(data.path().join("policy.json"), policy_document(operators).to_string()).unwrap();
     data

@@ -32,7 +32,7 @@ pub(crate) struct Answer {
 
 impl World {
     pub(crate) fn new(operators: &[&Operator]) -> Self {
-        Self::over(Arc::new(tempfile::tempdir().unwrap()), policy(operators))
+        Self::over(Arc::new(folder()), policy(operators))
     }
 
     pub(crate) fn over(folder: Arc<tempfile::TempDir>, policy: TrustPolicy) -> Self {
@@ -110,6 +110,17 @@ impl World {
 
     pub(crate) fn fsck(&self) -> sealift_service::fsck::Report {
         sealift_service::fsck::run(self.folder.path(), Some(&self.policy)).unwrap()
+    }
+}
+
+/// A folder for a store. In memory where that is possible: the tests are about order and content, and on a busy disk
+/// thousands of syncs take minutes.
+pub(crate) fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
     }
 }
 

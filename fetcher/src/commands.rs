@@ -39,8 +39,8 @@ struct Cli {
 
 const LONG: &str = "Fetches prebuilt, verified crates.io dependencies and compiles the rest as if it were not there.
 
-`cargo sealift build`, `check`, `test`, `run`, `clippy`, `doc` and every other cargo command with its arguments: fetch
-what the command will need, then run cargo with Sealift's wrapper.";
+`cargo sealift build`, `check`, `test`, `run`, `clippy`, `doc` and every other cargo command with its arguments: \
+fetch what the command will need, then run cargo with Sealift's wrapper.";
 
 const EXAMPLES: &str = "Examples:
   cargo sealift build --release      Build once with Sealift

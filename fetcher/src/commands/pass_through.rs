@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 use super::context::{Context, WRAPPER};
 use super::{Exit, fetch};
 use crate::cargo::{self, CargoCommand};
-use crate::env;
+use crate::env::{self, Env};
 use crate::events::{self, BuildId};
 use crate::prefetch::Fetched;
 use crate::report::shell::{Shell, Verbosity};
@@ -38,6 +38,8 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
     let mut child = Command::new(&program);
     child.arg(&command.name).args(&command.args);
 
+    let failed = || format!("failed to run `{}`", cargo::display(&program, &command));
+
     let wrapper = match (context.config.store(), Context::wrapper()) {
         (Some(store), Ok(wrapper)) => Some((store, wrapper)),
         (Some(_), Err(error)) => {
@@ -47,26 +49,29 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
         (None, _) => None,
     };
     let Some((store, wrapper)) = wrapper else {
-        let status = wait(child.spawn().with_context(|| cargo::display(&program, &command))?)?;
-        return Ok(as_cargo(status));
+        let signals = Signals::new(PASSED_ON)?;
+        let child = child.spawn().with_context(failed)?;
+        return Ok(as_cargo(wait(child, signals)?));
     };
 
-    let fetched = fetch::prefetch(context, &command, shell);
+    // Asking cargo takes as long as a short prefetch, so both run at once.
+    let (fetched, other) = thread::scope(|scope| {
+        let other = scope.spawn(|| other_wrapper(&context.env));
+        (
+            fetch::prefetch(context, &command, shell),
+            other.join().unwrap_or_default(),
+        )
+    });
     fetch::raise(context, shell, &fetched.alarms)?;
-    wrap(context, &mut child, &wrapper);
-    let child = child
-        .spawn()
-        .with_context(|| format!("failed to run `{}`", cargo::display(&program, &command)))?;
+    wrap(context, &mut child, &wrapper, other);
+    // Before cargo starts: a signal between its start and our being ready for it would end us alone.
+    let signals = Signals::new(PASSED_ON)?;
+    let child = child.spawn().with_context(failed)?;
     let build = BuildId::of_process(child.id());
     note(store, build, fetched);
-    let status = wait(child)?;
-    if let Some(summary) = build
-        .and_then(|build| events::read(store, build).ok())
-        .and_then(|build| {
-            let tally = Tally::of(&build.events);
-            tally.summary()
-        })
-    {
+    let status = wait(child, signals)?;
+    let events = build.and_then(|build| events::read(store, build).ok());
+    if let Some(summary) = events.and_then(|build| Tally::of(&build.events).summary()) {
         shell.status("Sealift", summary);
     }
     Ok(as_cargo(status))
@@ -79,13 +84,17 @@ fn note(store: &Path, build: Option<BuildId>, fetched: Fetched) {
     }
 }
 
-/// Puts the wrapper where cargo looks for one; a wrapper that was there gets what Sealift does not handle.
-fn wrap(context: &Context, cargo: &mut Command, wrapper: &Path) {
-    let env = &context.env;
-    let present = env
+/// The wrapper that cargo would use without us, by cargo's own order: an empty variable means none.
+fn other_wrapper(env: &Env) -> Option<OsString> {
+    let variable = env
         .raw(env::RUSTC_WRAPPER)
         .or_else(|| env.raw(env::CARGO_BUILD_RUSTC_WRAPPER));
-    let other = present.filter(|other| !other.is_empty() && !is_ours(Path::new(other)));
+    let other = variable.or_else(|| cargo::configured_wrapper(env).map(OsString::from))?;
+    (!other.is_empty() && !is_ours(Path::new(&other))).then_some(other)
+}
+
+/// Puts the wrapper where cargo looks for one; a wrapper that was there gets what Sealift does not handle.
+fn wrap(context: &Context, cargo: &mut Command, wrapper: &Path, other: Option<OsString>) {
     if let (Some(other), None) = (other, &context.config.next_wrapper) {
         cargo.env(env::NEXT_WRAPPER, other);
     }
@@ -107,10 +116,12 @@ pub(super) fn is_ours(wrapper: &Path) -> bool {
     wrapper.file_stem().is_some_and(|name| name == WRAPPER)
 }
 
+/// The signals that would end us before cargo.
+const PASSED_ON: [i32; 4] = [SIGINT, SIGQUIT, SIGTERM, SIGHUP];
+
 /// Waits for cargo. Signals of the terminal reach cargo directly, so here they only must not end us before it; those
 /// that reach us alone are passed on.
-fn wait(mut child: Child) -> anyhow::Result<ExitStatus> {
-    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])?;
+fn wait(mut child: Child, mut signals: Signals) -> anyhow::Result<ExitStatus> {
     let handle = signals.handle();
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let passing_on = thread::spawn(move || {

@@ -94,11 +94,18 @@ impl ProcessGroup {
                 }
             })?;
             let parent = root.join(line.rsplit_once(':')?.1.trim_start_matches('/'));
+            // Where version 2 lies elsewhere, this path is an ordinary folder.
+            parent.join("cgroup.procs").is_file().then_some(())?;
             let group = parent.join(format!("sealift-{}", std::process::id()));
             fs_err::create_dir(&group).ok()?;
             let made = Self { parent, group };
-            let is_limited = fs_err::write(made.group.join("pids.max"), processes.to_string()).is_ok()
-                && fs_err::write(made.group.join("cgroup.procs"), std::process::id().to_string()).is_ok();
+            let set = |file: &str, value: String| {
+                let file = fs_err::OpenOptions::new().write(true).open(made.group.join(file));
+                file.and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()))
+                    .is_ok()
+            };
+            let is_limited =
+                set("pids.max", processes.to_string()) && set("cgroup.procs", std::process::id().to_string());
             is_limited.then_some(made)
         })
     }

@@ -33,10 +33,12 @@ const WATCH: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the sandbox cannot be started, or shows what it must not.
 pub fn run(call: &Sandboxed, limits: &Limits) -> Result<Ended, SandboxError> {
+    let _group = ProcessGroup::enter(limits.processes);
     run_with(call, limits, io::stdout(), io::stderr())
 }
 
-/// Runs the call and hands what it prints to `out` and `err`.
+/// Runs the call and hands what it prints to `out` and `err`. The number of processes is bounded by [`run`] only, since
+/// that bounds this process too.
 ///
 /// # Errors
 /// As [`run`].
@@ -50,7 +52,6 @@ pub fn run_with(
     let filter = seccomp::filter().map(|filter| filter_file(&filter)).transpose()?;
     let args = call.bwrap_args(filter.as_ref().map(OwnedFd::as_raw_fd))?;
     limits.apply()?;
-    let _group = ProcessGroup::enter(limits.processes);
     let mut child = Command::new(BWRAP)
         .args(args)
         .stdin(Stdio::null())

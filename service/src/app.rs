@@ -11,6 +11,7 @@ use sealift_policy::name::OperatorName;
 use sealift_policy::trust::TrustPolicy;
 
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::derived;
 use crate::logs::{LogError, ServedLog};
 use crate::metrics::Metrics;
 use crate::publish::{self, PublishError};
@@ -76,7 +77,7 @@ impl App {
         }
         // All logs before the first note: a hint file speaks of all operators.
         for log in app.logs.values() {
-            publish::catch_up(&app, log)?;
+            derived::catch_up(&app, log)?;
         }
         for log in app.logs.values() {
             publish::finish_all(&app, log)?;

@@ -102,9 +102,22 @@ pub fn decode_document(stored: &[u8], sha256: Digest, limit: u64) -> Result<Vec<
         Ok(Some(size)) if size <= limit => size,
         _ => return Err(FrameError::Malformed),
     };
-    let mut content = Vec::new();
-    decode(stored, &[], Content { sha256, size }, &mut content)?;
-    Ok(content)
+    match zstd_safe::find_frame_compressed_size(stored) {
+        Ok(length) if length == stored.len() => {}
+        Ok(_) => return Err(FrameError::Trailing),
+        Err(_) => return Err(FrameError::Malformed),
+    }
+    // In one go, since whole lookups are made of small documents; the output's size bounds the memory.
+    let size = usize::try_from(size).map_err(|_| FrameError::Malformed)?;
+    let content = zstd::bulk::decompress(stored, size).map_err(|_| FrameError::Malformed)?;
+    if content.len() != size {
+        return Err(FrameError::Malformed);
+    }
+    if Digest::of(&content) == sha256 {
+        Ok(content)
+    } else {
+        Err(FrameError::Digest)
+    }
 }
 
 /// A document as it is stored.

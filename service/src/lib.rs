@@ -9,6 +9,7 @@ pub mod app;
 pub mod catalogue;
 pub mod cli;
 pub mod config;
+pub mod derived;
 pub mod error;
 pub mod frame;
 pub mod fsck;

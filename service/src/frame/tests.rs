@@ -68,7 +68,11 @@ fn t7_a_second_frame_or_anything_else_after_the_end_is_refused() {
     for after in [b"x".as_slice(), &stored, &encode_document(b""), &skippable] {
         let refused = decoded(&[&stored, after].concat(), &[], b"content");
         assert!(matches!(refused, Err(FrameError::Trailing)), "{refused:?}");
+        assert!(decode_document(&[&stored, after].concat(), Digest::of(b"content"), 1000).is_err());
     }
+    assert!(decode_document(&[skippable.as_slice(), &stored].concat(), Digest::of(b"content"), 1000).is_err());
+    assert!(decode_document(&stored[1..], Digest::of(b"content"), 1000).is_err());
+    assert!(decode_document(&stored, Digest::of(b"other"), 1000).is_err());
     let refused = decoded(&[skippable.as_slice(), &stored].concat(), &[], b"content");
     assert!(matches!(refused, Err(FrameError::Malformed)), "{refused:?}");
 }

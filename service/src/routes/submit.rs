@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
@@ -17,6 +18,12 @@ use crate::submission::{self, Outcome, SubmitError};
 /// How much of a refused body is still read: a client that is cut off while it sends might never read the answer.
 const DRAIN: u64 = 64 << 20;
 
+/// The fewest bytes a second that a body may come with on the average.
+const SLOWEST: u64 = 16 << 10;
+
+/// The time for which a slow beginning is forgiven. Checking what came counts too.
+const GRACE: Duration = Duration::from_secs(60);
+
 /// Admits a submission, or changes nothing.
 pub async fn submit(State(app): State<Arc<App>>, body: Body) -> Result<Json<Value>, Problem> {
     let Ok(place) = Arc::clone(&app.submissions).try_acquire_owned() else {
@@ -25,7 +32,11 @@ pub async fn submit(State(app): State<Arc<App>>, body: Body) -> Result<Json<Valu
     let stream = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     let admitted = tokio::task::spawn_blocking(move || {
         let _place = place;
-        let mut body = SyncIoBridge::new(stream);
+        let mut body = Paced {
+            body: SyncIoBridge::new(stream),
+            started: Instant::now(),
+            read: 0,
+        };
         let admitted = submission::submit(&app, &mut body);
         if admitted.is_err() {
             _ = io::copy(&mut body.take(DRAIN), &mut io::sink());
@@ -42,6 +53,29 @@ pub async fn submit(State(app): State<Arc<App>>, body: Body) -> Result<Json<Valu
     })))
 }
 
+/// A body that must keep coming: there are few places for submissions, and nobody may sit on one.
+struct Paced<R> {
+    body: R,
+    started: Instant,
+    read: u64,
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if is_too_slow(self.read, self.started.elapsed()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let read = self.body.read(buffer)?;
+        self.read += read as u64;
+        Ok(read)
+    }
+}
+
+/// After a minute of grace, less than [`SLOWEST`] bytes a second.
+fn is_too_slow(read: u64, elapsed: Duration) -> bool {
+    elapsed.saturating_sub(GRACE).as_secs() > read / SLOWEST
+}
+
 fn count(app: &App, admitted: &Result<Outcome, SubmitError>) {
     match admitted {
         Ok(outcome) if outcome.admitted > 0 => {
@@ -53,5 +87,18 @@ fn count(app: &App, admitted: &Result<Outcome, SubmitError>) {
             app.metrics.submissions_failed.increment();
         }
         Err(_) => app.metrics.submissions_refused.increment(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n3_a_body_of_one_byte_a_second_loses_its_place() {
+        assert!(!is_too_slow(0, Duration::from_secs(60)));
+        assert!(is_too_slow(120, Duration::from_secs(120)));
+        assert!(!is_too_slow(10 << 20, Duration::from_secs(600)));
+        assert!(is_too_slow(10 << 20, Duration::from_secs(800)));
     }
 }

@@ -169,7 +169,12 @@ impl Journal for FsStore {
         for entry in fs_err::read_dir(self.journal())? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            notes.push((name, fs_err::read(entry.path())?));
+            match fs_err::read(entry.path()) {
+                Ok(bytes) => notes.push((name, bytes)),
+                // Another log's note, struck meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         notes.sort();
         Ok(notes)

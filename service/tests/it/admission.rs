@@ -678,3 +678,45 @@ async fn a_log_grows_over_the_edge_of_its_tiles() {
     );
     assert_eq!(world.get("/v1/log/alpha/1/tile/0/001.p/101").await.body.len(), 101 * 32);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_that_submit_at_the_same_time_do_not_lose_each_others_hints() {
+    let mut operators: Vec<Operator> = (0..4).map(|n| Operator::new(&format!("op{n}"))).collect();
+    let world = World::new(&operators.iter().collect::<Vec<_>>());
+    let units: Vec<Unit> = (0..12).map(|n| library(&format!("u{n}"))).collect();
+    let submissions: Vec<Submission> = operators.iter_mut().map(|operator| operator.submit(&units)).collect();
+    futures::future::join_all(submissions.iter().map(|submission| world.admit(submission))).await;
+    assert!(world.fsck().is_sound(), "{}", world.fsck());
+    assert!(world.fsck().notes().is_empty(), "{}", world.fsck());
+}
+
+#[tokio::test]
+async fn an_empty_log_has_a_head_too() {
+    let mut alpha = Operator::new("alpha");
+    let world = World::new(&[&alpha]);
+    let answer = world.submit(&alpha.submit(&[])).await;
+    assert_eq!(answer.json()["size"], 0, "{}", answer.text());
+    assert_eq!(world.get("/v1/log/alpha/1/checkpoint").await.text(), alpha.checkpoint());
+    let world = world.restart();
+    world.admit(&alpha.submit(&[library("first")])).await;
+    assert!(world.fsck().is_sound(), "{}", world.fsck());
+}
+
+#[tokio::test]
+async fn another_epoch_may_repeat_what_the_first_states_and_nothing_else() {
+    let (mut old, mut new) = (Operator::new("alpha"), Operator::new("alpha"));
+    new.epoch = 2;
+    new.signer = LogSigner::generate(Origin::of(&new.name, 2), &mut rand_core::OsRng);
+    let mut document = crate::operator::policy_document(&[&old]);
+    let second = serde_json::json!({"epoch": 2, "vkey": new.signer.verifier().to_string()});
+    document["operators"][0]["logs"].as_array_mut().unwrap().push(second);
+    let folder = std::sync::Arc::new(crate::world::folder());
+    let world = World::over(folder, serde_json::from_value(document).unwrap());
+    world.admit(&old.submit(&[library("first"), library("second")])).await;
+    let honest = new.clone();
+    let answer = world.submit(&new.submit(&[library("first").with_other_output()])).await;
+    assert_eq!(answer.problem(), "second-leaf", "{}", answer.text());
+    new = honest;
+    world.admit(&new.submit(&[library("first")]).without_blobs()).await;
+    assert!(world.fsck().is_sound(), "{}", world.fsck());
+}

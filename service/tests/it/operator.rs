@@ -18,6 +18,7 @@ pub(crate) const TOOLCHAIN: &str = "1.95.0-x86_64-unknown-linux-gnu";
 #[derive(Clone)]
 pub(crate) struct Operator {
     pub(crate) name: OperatorName,
+    pub(crate) epoch: u32,
     pub(crate) signer: LogSigner,
     tree: Tree,
     last: EntryBundle,
@@ -47,6 +48,7 @@ impl Operator {
         let signer = LogSigner::generate(Origin::of(&name, 1), &mut OsRng);
         Self {
             name,
+            epoch: 1,
             signer,
             tree: Tree::default(),
             last: EntryBundle::default(),
@@ -123,7 +125,7 @@ impl Operator {
         let header = SubmissionHeader {
             version: 1,
             operator: self.name.clone(),
-            epoch: 1,
+            epoch: self.epoch,
             old_size,
             checkpoint: self.checkpoint(),
             units: units.iter().zip(leaves).map(submitted).collect(),

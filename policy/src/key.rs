@@ -211,14 +211,13 @@ impl KeyDocument {
     /// The document of a call.
     pub fn new(inputs: &Inputs<'_>) -> Result<Self, NoKey> {
         let call = inputs.invocation;
-        if call.links() {
-            if let Some(argument) = call
+        if call.links()
+            && let Some(argument) = call
                 .link_args
                 .iter()
                 .find(|argument| !is_harmless_link_argument(argument))
-            {
-                return Err(NoKey::LinkArgument(argument.clone()));
-            }
+        {
+            return Err(NoKey::LinkArgument(argument.clone()));
         }
         let crate_root = (call.input.strip_prefix(inputs.package_root).ok())
             .filter(|path| {

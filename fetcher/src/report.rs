@@ -6,3 +6,4 @@
 pub(crate) mod progress;
 pub(crate) mod shell;
 pub(crate) mod tally;
+pub(crate) mod verdict;

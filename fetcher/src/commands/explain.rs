@@ -3,17 +3,20 @@
 //! Owns finding the key document that comes closest, and naming the fields that differ.
 //! Must not know what a field means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use sealift_policy::digest::UnitKey;
-use sealift_policy::local::{self, Outcome, RefusedUnit, UnitEvent};
+use sealift_policy::local::{self, BuildEvent, Outcome, UnitEvent};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::context::Context;
-use super::{Exit, ExplainArgs, stats};
-use crate::report::{shell, tally};
+use super::{Exit, ExplainArgs};
+use crate::events;
+use crate::report::shell;
+use crate::report::verdict::{self, Verdicts};
 use crate::store::Store;
 
 /// What is said about one unit.
@@ -50,28 +53,17 @@ struct Difference {
 pub(super) fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<Exit> {
     let root = context.store()?;
     let store = Store::open(root)?;
-    let events = stats::last_build(root)?.map(|build| build.events).unwrap_or_default();
-    let refused: BTreeMap<UnitKey, &RefusedUnit> = tally::prefetches(&events)
-        .flat_map(|prefetch| prefetch.refused.iter().map(|refused| (refused.unit_key, refused)))
-        .collect();
+    let events = last_build_with_units(root)?;
+    let verdicts = Verdicts::of(&events);
     let asked = |unit: &&UnitEvent| {
         args.name
             .as_ref()
             .is_none_or(|name| unit.package.as_ref() == Some(name) || unit.crate_name == name.replace('-', "_"))
     };
     // Another version with the same key was compiled by this very build, so it explains nothing.
-    let built: BTreeSet<UnitKey> = tally::units(&events).filter_map(|unit| unit.unit_key).collect();
-    let explanations: Vec<_> = tally::units(&events)
-        .filter(asked)
-        .map(|unit| {
-            explain(
-                &store,
-                unit,
-                unit.unit_key.and_then(|key| refused.get(&key).copied()),
-                &built,
-            )
-        })
-        .collect();
+    let built: BTreeSet<UnitKey> = verdict::units(&events).filter_map(|unit| unit.unit_key).collect();
+    let units = verdict::units(&events).filter(asked);
+    let explanations: Vec<_> = units.map(|unit| explain(&store, unit, &verdicts, &built)).collect();
     if args.format.json {
         let report = serde_json::json!({"version": 1, "units": explanations});
         shell::data(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
@@ -87,26 +79,28 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<Exit>
     Ok(Exit::Success)
 }
 
-fn explain(store: &Store, unit: &UnitEvent, refused: Option<&RefusedUnit>, built: &BTreeSet<UnitKey>) -> Explanation {
-    let outcome = tally::outcome(unit, refused);
-    let reason = match outcome {
-        Outcome::HitCompiled => "compiled on this machine before".into(),
-        Outcome::HitFetched => "fetched and verified".into(),
-        Outcome::Compiled | Outcome::Rejected | Outcome::PassedThrough => tally::reason(unit, refused),
-    };
-    let package = match (&unit.package, &unit.package_version) {
-        (Some(name), Some(version)) => Some(format!("{name}@{version}")),
-        (name, _) => name.clone(),
-    };
+/// The events of the newest build that compiled or reused anything: a build in which all was fresh explains nothing.
+fn last_build_with_units(root: &Path) -> anyhow::Result<Vec<BuildEvent>> {
+    for id in events::builds(root)?.into_iter().rev() {
+        let build = events::read(root, id)?;
+        if verdict::units(&build.events).next().is_some() {
+            return Ok(build.events);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn explain(store: &Store, unit: &UnitEvent, verdicts: &Verdicts<'_>, built: &BTreeSet<UnitKey>) -> Explanation {
+    let outcome = verdicts.outcome(unit);
     let closest = match outcome {
         Outcome::Compiled | Outcome::Rejected => closest(store, unit, built),
         Outcome::HitCompiled | Outcome::HitFetched | Outcome::PassedThrough => None,
     };
     Explanation {
         crate_name: unit.crate_name.clone(),
-        package,
+        package: verdict::package(unit),
         outcome,
-        reason,
+        reason: verdicts.reason(unit),
         unit_key: unit.unit_key,
         closest,
     }
@@ -282,7 +276,12 @@ mod tests {
         let near = write(unit("opt-level=2", "2021"));
         write(unit("opt-level=1", "2018"));
         write(json!({"codegen": [], "crate_name": "build_script_build", "crate_type": "bin", "edition": "2021"}));
-        let explanation = explain(&store, &event("syn", here), None, &BTreeSet::from([here]));
+        let explanation = explain(
+            &store,
+            &event("syn", here),
+            &Verdicts::default(),
+            &BTreeSet::from([here]),
+        );
         assert_eq!(explanation.closest.as_ref().unwrap().unit_key, near);
         insta::assert_snapshot!(text(&explanation).replace(&near.short(), "<key>"), @r#"
         compiled       syn@1.0.0 (syn): not in the local store

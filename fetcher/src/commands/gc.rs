@@ -16,7 +16,7 @@ use sealift_policy::manifest::Manifest;
 use super::context::Context;
 use super::{Exit, GcArgs};
 use crate::report::shell::{Shell, Verbosity, bytes, count};
-use crate::report::tally;
+use crate::report::verdict;
 use crate::store::Store;
 use crate::{clock, events};
 
@@ -125,7 +125,7 @@ fn sweep(
 fn in_use(root: &Path) -> anyhow::Result<BTreeSet<UnitKey>> {
     let mut keys = BTreeSet::new();
     for build in events::builds(root)?.into_iter().filter(|build| build.is_running()) {
-        keys.extend(tally::units(&events::read(root, build)?.events).filter_map(|unit| unit.unit_key));
+        keys.extend(verdict::units(&events::read(root, build)?.events).filter_map(|unit| unit.unit_key));
     }
     Ok(keys)
 }

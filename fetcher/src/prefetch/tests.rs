@@ -116,6 +116,21 @@ async fn a_unit_that_was_compiled_here_is_not_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_builds_that_fetch_at_once_both_end_with_everything() {
+    let world = World::with_units().await;
+    let (one, other) = tokio::join!(world.fetch(), world.fetch());
+    for fetched in [one, other] {
+        assert_eq!(
+            (fetched.event.fetched, fetched.alarms.len()),
+            (3, 0),
+            "{:?}",
+            fetched.event
+        );
+    }
+    assert_eq!(world.local().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_output_in_the_local_store_is_fetched_again() {
     let world = World::with_units().await;
     world.fetch().await;

@@ -2,13 +2,11 @@
 //!
 //! Owns what counts as what, the summary line and the JSON of `stats`. Must not know where events are kept.
 
-use std::collections::BTreeMap;
-
-use sealift_policy::digest::UnitKey;
-use sealift_policy::local::{BuildEvent, Outcome, PrefetchEvent, RefusedUnit, UnitEvent};
+use sealift_policy::local::{BuildEvent, Outcome, UnitEvent};
 use serde::Serialize;
 
 use super::shell::{bytes, count};
+use super::verdict::{Verdicts, package, prefetches, units};
 
 /// A build in numbers. `handled` is the sum of `hit`, `compiled` and `rejected`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -101,16 +99,10 @@ impl Tally {
             version: 1,
             ..Self::default()
         };
-        let refused: BTreeMap<UnitKey, &RefusedUnit> = prefetches(events)
-            .flat_map(|prefetch| prefetch.refused.iter().map(|refused| (refused.unit_key, refused)))
-            .collect();
+        let verdicts = Verdicts::of(events);
         let mut hits = Vec::new();
         for unit in units(events) {
-            tally.add(
-                unit,
-                unit.unit_key.and_then(|key| refused.get(&key).copied()),
-                &mut hits,
-            );
+            tally.add(unit, &verdicts, &mut hits);
         }
         hits.sort_unstable();
         tally.time.wrapper_hit_median_us = hits.get(hits.len() / 2).copied().unwrap_or_default();
@@ -127,11 +119,11 @@ impl Tally {
         tally
     }
 
-    fn add(&mut self, unit: &UnitEvent, refused: Option<&RefusedUnit>, hits: &mut Vec<u64>) {
-        let outcome = outcome(unit, refused);
+    fn add(&mut self, unit: &UnitEvent, verdicts: &Verdicts<'_>, hits: &mut Vec<u64>) {
+        let outcome = verdicts.outcome(unit);
         if outcome == Outcome::PassedThrough {
             self.units.passed_through += 1;
-            self.passed_through.push(miss(unit, refused));
+            self.passed_through.push(miss(unit, verdicts));
             return;
         }
         self.units.handled += 1;
@@ -157,7 +149,7 @@ impl Tally {
                 };
                 *by_outcome += 1;
                 self.time.compiling_ms += unit.compile_ms;
-                self.misses.push(miss(unit, refused));
+                self.misses.push(miss(unit, verdicts));
             }
         }
     }
@@ -181,59 +173,18 @@ impl Tally {
     }
 }
 
-/// What was done for a unit, in the light of what the prefetch had refused: for the wrapper such a unit is only absent.
-pub(crate) fn outcome(unit: &UnitEvent, refused: Option<&RefusedUnit>) -> Outcome {
-    match (unit.outcome, refused) {
-        (Outcome::Compiled, Some(refused)) if refused.alarming => Outcome::Rejected,
-        (outcome, _) => outcome,
-    }
-}
-
-/// Why a unit was no hit.
-pub(crate) fn reason(unit: &UnitEvent, refused: Option<&RefusedUnit>) -> String {
-    let known = unit.reason.clone().unwrap_or_else(|| "not in the local store".into());
-    match refused {
-        Some(refused) if !matches!(unit.outcome, Outcome::HitCompiled | Outcome::HitFetched) => {
-            format!(
-                "{known}; what the public store has was not believed: {}",
-                refused.reason
-            )
-        }
-        _ => known,
-    }
-}
-
-/// The compilations among the events.
-pub(crate) fn units(events: &[BuildEvent]) -> impl Iterator<Item = &UnitEvent> {
-    events.iter().filter_map(|event| match event {
-        BuildEvent::Unit(unit) => Some(unit),
-        BuildEvent::Prefetch(_) => None,
-    })
-}
-
-/// The prefetches among the events.
-pub(crate) fn prefetches(events: &[BuildEvent]) -> impl Iterator<Item = &PrefetchEvent> {
-    events.iter().filter_map(|event| match event {
-        BuildEvent::Prefetch(prefetch) => Some(prefetch),
-        BuildEvent::Unit(_) => None,
-    })
-}
-
-fn miss(unit: &UnitEvent, refused: Option<&RefusedUnit>) -> Miss {
-    let package = unit.package.as_ref().map(|name| match &unit.package_version {
-        Some(version) => format!("{name}@{version}"),
-        None => name.clone(),
-    });
+fn miss(unit: &UnitEvent, verdicts: &Verdicts<'_>) -> Miss {
     Miss {
         crate_name: unit.crate_name.clone(),
-        package,
-        reason: reason(unit, refused),
+        package: package(unit),
+        reason: verdicts.reason(unit),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sealift_policy::digest::Digest;
+    use sealift_policy::digest::{Digest, UnitKey};
+    use sealift_policy::local::{PrefetchEvent, RefusedUnit};
 
     use super::*;
 
@@ -333,7 +284,7 @@ mod tests {
             {
               "crate": "damaged",
               "package": "damaged@1.0.0",
-              "reason": "not in the local store"
+              "reason": "not believed"
             }
           ],
           "passed_through": [

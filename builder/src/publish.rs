@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealift_policy::digest::{PlanId, UnitKey};
+use sealift_policy::key::KeyDocument;
 use sealift_policy::local::{BuildEvent, CallKind, Outcome, VERSION_DIR};
 use sealift_policy::name::Toolchain;
 use sealift_policy::wire::SubmittedPlan;
@@ -232,19 +233,24 @@ pub fn sign_staged(
             };
             if let Some(why) = why {
                 tally.reproduced = tally.reproduced.saturating_sub(1);
-                tally.unpublished.push(Unpublished {
-                    package: String::new(),
-                    version: String::new(),
-                    crate_name: String::new(),
-                    kind: None,
-                    unit_key: Some(record.unit_key),
-                    reason: Comparison::Unpublishable { why },
-                });
+                tally.unpublished.extend(unsigned(record, why));
             }
             stage::unstage(data, record.unit_key).map_err(SignError::Stopped)?;
         }
     }
     Ok(())
+}
+
+fn unsigned(record: &UnitRecord, why: String) -> Option<Unpublished> {
+    let (key, document) = KeyDocument::from_canonical(record.key_document.as_bytes()).ok()?;
+    Some(Unpublished {
+        package: document.package.name.to_string(),
+        version: document.package.version.to_string(),
+        crate_name: document.crate_name,
+        kind: None,
+        unit_key: Some(key),
+        reason: Comparison::Unpublishable { why },
+    })
 }
 
 fn batches(records: Vec<UnitRecord>) -> Vec<Vec<UnitRecord>> {

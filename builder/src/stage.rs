@@ -35,7 +35,7 @@ pub struct UnitRecord {
     pub compile_ms: u64,
     /// Whether it was built in a sandbox.
     pub sandboxed: bool,
-    /// Length of all its stored objects, in bytes.
+    /// What it adds to a submission at most: its documents and stored objects, in bytes.
     pub stored: u64,
 }
 
@@ -102,7 +102,7 @@ pub fn stage(
         .iter()
         .position(|output| output.role == Role::Rmeta);
     let rmeta = rmeta.and_then(|index| outputs.get(index));
-    let mut stored = 0;
+    let mut stored = (unit.manifest_text.len() + unit.key_document.len()) as u64;
     for (output, content) in stored_outputs(&unit.manifest).iter().zip(outputs) {
         let path = data.object(output.sha256);
         let length = match fs_err::metadata(&path) {

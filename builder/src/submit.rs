@@ -226,3 +226,6 @@ async fn present(service: &Service, objects: &[Digest]) -> Result<BTreeSet<Diges
     }
     Ok(present)
 }
+
+#[cfg(test)]
+mod tests;

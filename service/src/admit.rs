@@ -4,6 +4,8 @@
 //! but those about the bytes of blobs, which [`crate::receive`] checks.
 //! Must not know HTTP, files or the database.
 
+mod outputs;
+
 use std::collections::BTreeMap;
 
 use sealift_policy::digest::{Digest, UnitKey};
@@ -11,10 +13,12 @@ use sealift_policy::key::KeyDocument;
 use sealift_policy::leaf::Leaf;
 use sealift_policy::log::{EntryBundle, LeafIndex, LogVerifier, SignedCheckpoint, TilePath, TreeHash, TreeSize, tile};
 use sealift_policy::log::{Tree, VerifiedCheckpoint};
-use sealift_policy::manifest::{Manifest, Output, Role};
-use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedPlan, SubmittedUnit};
+use sealift_policy::manifest::{Manifest, Role};
+use sealift_policy::wire::{SubmissionHeader, SubmittedPlan, SubmittedUnit};
 
-use crate::frame::{Content, MAX_PREFIX};
+use outputs::Wanted;
+pub use outputs::{Blob, StoredOutput, outputs};
+
 use crate::store::LogName;
 
 /// Most plans of one unit in a submission.
@@ -74,24 +78,6 @@ pub struct Admission {
     pub blobs: Vec<Blob>,
     /// Outputs that must be in the store already.
     pub expected: Vec<StoredOutput>,
-}
-
-/// An output as it lies in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredOutput {
-    /// What it contains.
-    pub content: Content,
-    /// The content that serves as its zstd prefix: an rlib's rmeta.
-    pub prefix: Option<Content>,
-}
-
-/// A blob that follows in the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Blob {
-    /// What it must be.
-    pub output: StoredOutput,
-    /// The number of stored bytes.
-    pub stored: u64,
 }
 
 /// One new leaf with its documents.
@@ -336,61 +322,4 @@ pub fn units(header: &SubmissionHeader) -> impl Iterator<Item = UnitKey> {
         .iter()
         .filter_map(|unit| Leaf::from_canonical(unit.leaf.as_bytes()).ok())
         .map(|leaf| leaf.unit_key())
-}
-
-/// The outputs that the manifests of a submission speak of, by digest.
-#[derive(Default)]
-struct Wanted(BTreeMap<Digest, StoredOutput>);
-
-impl Wanted {
-    fn add(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
-        for output in outputs(manifest) {
-            let too_large = output.prefix.is_some_and(|prefix| prefix.size > MAX_PREFIX);
-            let other = self
-                .0
-                .insert(output.content.sha256, output)
-                .is_some_and(|first| first != output);
-            if too_large || other {
-                return Err(Refusal::Conflict(output.content.sha256));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks the list of blobs; also returns the outputs that are not among them.
-    fn check(mut self, blobs: &[SubmittedBlob]) -> Result<(Vec<Blob>, Vec<StoredOutput>), Refusal> {
-        let mut sent = Vec::with_capacity(blobs.len());
-        for blob in blobs {
-            let refused = || Refusal::Blob(blob.sha256);
-            // Taken out, so that the same blob a second time is one that nobody asks for.
-            let output = self.0.remove(&blob.sha256).ok_or_else(refused)?;
-            // A frame is never much longer than its content; a longer one hides something.
-            let longest = output.content.size + output.content.size / 64 + 1024;
-            let fits = blob.size == output.content.size && blob.prefix == output.prefix.map(|prefix| prefix.sha256);
-            if !fits || blob.stored > longest {
-                return Err(refused());
-            }
-            sent.push(Blob {
-                output,
-                stored: blob.stored,
-            });
-        }
-        Ok((sent, self.0.into_values().collect()))
-    }
-}
-
-/// The outputs of a manifest as they lie in the store.
-pub fn outputs(manifest: &Manifest) -> impl Iterator<Item = StoredOutput> {
-    let content = |output: &Output| Content {
-        sha256: output.sha256,
-        size: output.size,
-    };
-    let rmeta = manifest.output(Role::Rmeta).map(content);
-    manifest.outputs.iter().map(move |output| {
-        let prefix = if output.role == Role::Rlib { rmeta } else { None };
-        StoredOutput {
-            content: content(output),
-            prefix,
-        }
-    })
 }

@@ -18,6 +18,10 @@ use crate::{config, fsck, mirror, router};
 /// The catalogue's file below the data folder.
 const CATALOGUE: &str = "catalogue.sqlite";
 
+/// The one environment variable: which events go to standard error, as `tracing` directives (`info`,
+/// `sealift_service=debug`). Warnings and errors without it.
+const LOG: &str = "SEALIFT_LOG";
+
 /// The public store of Sealift.
 #[derive(Debug, Parser)]
 #[command(name = "sealift-service", version)]
@@ -90,7 +94,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing::Level::WARN.into())
-        .with_env_var("SEALIFT_LOG")
+        .with_env_var(LOG)
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(log)

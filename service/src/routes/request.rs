@@ -23,6 +23,9 @@ pub const MAX_BODY: usize = MAX_REQUEST;
 /// Most requests that wait for somebody to fetch them.
 const MAX_WAITING: usize = 10_000;
 
+/// Most bytes of them together.
+const MAX_WAITING_BYTES: u64 = 1 << 30;
+
 /// Keeps a request.
 pub async fn request(
     State(app): State<Arc<App>>,
@@ -35,7 +38,8 @@ pub async fn request(
         // One spelling, so that equal requests are one.
         let text = request.to_json();
         let name = Digest::of(text.as_bytes());
-        if app.store().requests().map_err(|error| Problem::internal(&error))? >= MAX_WAITING {
+        let (count, bytes) = app.store().requests().map_err(|error| Problem::internal(&error))?;
+        if count >= MAX_WAITING || bytes >= MAX_WAITING_BYTES {
             return Err(Problem::busy());
         }
         app.store()

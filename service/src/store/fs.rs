@@ -186,8 +186,17 @@ impl Journal for FsStore {
 }
 
 impl RequestStore for FsStore {
-    fn requests(&self) -> io::Result<usize> {
-        Ok(fs_err::read_dir(self.requests_folder())?.count())
+    fn requests(&self) -> io::Result<(usize, u64)> {
+        let (mut count, mut bytes) = (0, 0);
+        for entry in fs_err::read_dir(self.requests_folder())? {
+            match entry?.metadata() {
+                Ok(metadata) => (count, bytes) = (count + 1, bytes + metadata.len()),
+                // Taken away meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((count, bytes))
     }
 
     fn keep_request(&self, name: Digest, bytes: &[u8]) -> io::Result<()> {

@@ -151,8 +151,8 @@ pub trait Journal: Send + Sync {
 ///
 /// Contract: as for [`ObjectStore`].
 pub trait RequestStore: Send + Sync {
-    /// How many there are.
-    fn requests(&self) -> io::Result<usize>;
+    /// How many there are, and their bytes together.
+    fn requests(&self) -> io::Result<(usize, u64)>;
 
     /// Keeps one.
     fn keep_request(&self, name: Digest, bytes: &[u8]) -> io::Result<()>;

@@ -83,7 +83,7 @@ impl Journal for Faulty {
 }
 
 impl RequestStore for Faulty {
-    fn requests(&self) -> io::Result<usize> {
+    fn requests(&self) -> io::Result<(usize, u64)> {
         self.inner.requests()
     }
     fn keep_request(&self, name: Digest, bytes: &[u8]) -> io::Result<()> {

@@ -3,6 +3,7 @@
 mod admission;
 mod crash;
 mod fsck;
+mod hostile;
 mod lookup;
 mod mirror;
 mod operator;

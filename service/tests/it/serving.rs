@@ -1,7 +1,10 @@
 //! The static objects over HTTP: what is cached how, conditional requests, ranges, problems, pages.
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::StatusCode;
+use sealift_policy::digest::Digest;
+use sealift_policy::request::profile::{ProfileKind, ProfileTable};
+use sealift_policy::request::{Request, RequestedPackage};
 
 use crate::operator::{Operator, TOOLCHAIN, library, plan};
 use crate::world::World;
@@ -71,13 +74,15 @@ async fn every_kind_of_object_says_what_it_is_and_how_long_it_may_be_kept() {
 async fn head_tells_the_length_without_the_body() {
     let world = world().await;
     let whole = world.get(&rlib()).await;
-    let head = world.send(Request::head(rlib()).body(Body::empty()).unwrap()).await;
+    let head = world
+        .send(axum::http::Request::head(rlib()).body(Body::empty()).unwrap())
+        .await;
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
     assert_eq!(head.header("content-length"), whole.body.len().to_string());
     let absent = format!("/v1/cas/{}", "0".repeat(64));
     assert_eq!(
         world
-            .send(Request::head(absent).body(Body::empty()).unwrap())
+            .send(axum::http::Request::head(absent).body(Body::empty()).unwrap())
             .await
             .status,
         StatusCode::NOT_FOUND
@@ -218,4 +223,38 @@ async fn a1_a_malformed_request_for_builds_is_refused() {
     let answer = world.post("/v1/request", vec![b' '; 9 << 20]).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(world.disk(), before);
+}
+
+#[tokio::test]
+async fn a_request_for_builds_is_kept_once_whatever_its_spelling() {
+    let world = world().await;
+    let request = Request {
+        version: 1,
+        toolchain: TOOLCHAIN.parse().unwrap(),
+        target: None,
+        profile: ProfileKind::Dev,
+        profile_table: ProfileTable::default(),
+        packages: vec![RequestedPackage {
+            name: "itoa".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            checksum: Digest::of(b"itoa"),
+            target_features: Some(vec![]),
+            host_features: None,
+            dependencies: vec![],
+        }],
+        plan_ids: vec![],
+    };
+    let compact = serde_json::to_string(&request).unwrap();
+    let name = Digest::of(request.to_json().as_bytes());
+    for body in [request.to_json(), compact] {
+        let answer = world.post("/v1/request", body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
+        assert_eq!(answer.json()["request"], name.to_string());
+    }
+    let kept: Vec<String> = world
+        .disk()
+        .into_keys()
+        .filter(|path| path.starts_with("requests/"))
+        .collect();
+    assert_eq!(kept, [format!("requests/{name}.json")]);
 }

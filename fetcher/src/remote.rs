@@ -7,13 +7,17 @@ use std::sync::OnceLock;
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use sealift_policy::digest::UnitKey;
 use sealift_policy::layout::ObjectPath;
-use sealift_policy::wire::{LookupRequest, LookupResponse};
+use sealift_policy::wire::{LookupRequest, LookupResponse, UnitHint};
 
 use crate::prefetch::budget::{Budget, GaveUp, Limits, Window};
 
 /// Longest answer to a lookup in bytes.
 const MAX_LOOKUP_ANSWER: u64 = 256 << 20;
+
+/// Longest hint about a unit in bytes.
+const MAX_HINT: u64 = 1 << 20;
 
 /// Longest `healthz` answer or checkpoint in bytes.
 const MAX_SMALL: u64 = 64 << 10;
@@ -149,6 +153,20 @@ impl Remote {
         let url = self.url(&path.to_string());
         self.bytes(&url, self.client.get(url.clone()), limit, Kind::Binary)
             .await
+    }
+
+    /// What the store says about a unit.
+    pub(crate) async fn unit(&self, key: UnitKey) -> Result<UnitHint, RemoteError> {
+        let url = self.url(&ObjectPath::Unit(key).to_string());
+        let answer = self
+            .bytes(&url, self.client.get(url.clone()), MAX_HINT, Kind::Json)
+            .await?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            self.broke(RemoteError::Unexpected {
+                url: url.to_string(),
+                what: format!("not a unit's hint ({error})"),
+            })
+        })
     }
 
     /// The newest signed checkpoint of a log, as text.

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use sealift_policy::digest::{Digest, Hasher};
-use sealift_policy::layout::MAX_WINDOW_LOG;
+use sealift_policy::layout::{MAX_DOCUMENT, MAX_WINDOW_LOG};
 
 /// What an object must turn out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,18 @@ impl Expected {
         }
         Ok(hashing)
     }
+}
+
+/// Checks a manifest or key document, whose size nobody states beforehand but which has a limit.
+pub(crate) fn document(stored: &[u8], sha256: Digest) -> Result<Vec<u8>, FrameError> {
+    let size = match zstd::zstd_safe::get_frame_content_size(stored) {
+        Ok(Some(size)) if size <= MAX_DOCUMENT => size,
+        Ok(_) => return Err(FrameError::Size { expected: MAX_DOCUMENT }),
+        Err(_) => return Err(FrameError::Malformed("no frame header")),
+    };
+    let mut content = Vec::new();
+    Expected { sha256, size }.decompress(stored, b"", &mut content)?;
+    Ok(content)
 }
 
 #[cfg(test)]

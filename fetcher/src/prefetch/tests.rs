@@ -8,6 +8,10 @@ use sealift_policy::local::LocalUnit;
 use sealift_policy::wire::ManifestRecord;
 use world::{NOW, World, unit};
 
+use sealift_policy::digest::UnitKey;
+use sealift_policy::local::UnitOrigin;
+use sealift_policy::wire::LookupResponse;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -354,6 +358,32 @@ async fn an_answer_full_of_units_that_nobody_asked_for_is_ignored() {
     });
     let fetched = world.fetch().await;
     assert_eq!((fetched.event.fetched, fetched.event.rejected), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn units_that_a_store_names_but_does_not_give_are_looked_at() {
+    let world = World::with_units().await;
+    world.serve_forged(|answer| answer.units.clear());
+    let absent = world.fetch().await;
+    assert_eq!(
+        (absent.event.fetched, absent.event.rejected, absent.alarms.len()),
+        (0, 0, 0)
+    );
+    assert!(absent.event.problems[0].contains("names 3 of the planned units that it does not give"));
+
+    let keys: Vec<UnitKey> = world.units.iter().map(|(unit, _)| unit.key).collect();
+    for key in &keys {
+        let stored = world::compress(b"another document", b"");
+        world.served.lock().unwrap().blobs.insert(key.to_string(), stored);
+    }
+    let damaged = world.fetch().await;
+    assert_eq!(
+        (damaged.event.rejected, damaged.alarms.len()),
+        (3, 3),
+        "{:?}",
+        damaged.event
+    );
+    assert_eq!(world.evidence(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rand_core::OsRng;
-use sealift_policy::digest::Digest;
-use sealift_policy::key::{Compiler, Package};
+use sealift_policy::digest::{Digest, UnitKey};
+use sealift_policy::key::{Compiler, KeyDocument, Package};
 use sealift_policy::leaf::Leaf;
 use sealift_policy::log::Tree;
 use sealift_policy::log::{Checkpoint, ConsistencyProof, LeafIndex, LogSigner, Origin, TreeHash, TreeSize};
@@ -301,7 +301,7 @@ impl World {
 pub(super) fn witness() -> String {
     let signer = LogSigner::generate("witness.example".parse().unwrap(), &mut OsRng);
     let text = signer.verifier().to_string();
-    let mut key = BASE64_STANDARD.decode(text.rsplit('+').next().unwrap()).unwrap();
+    let mut key = BASE64_STANDARD.decode(text.splitn(3, '+').nth(2).unwrap()).unwrap();
     key[0] = 4;
     let id = signed_note::key_id("witness.example", &key);
     format!("witness.example+{id:08x}+{}", BASE64_STANDARD.encode(key))

@@ -1,0 +1,123 @@
+//! What of a lookup's answer is believed: the logs' heads, then the units.
+//!
+//! Owns which units are downloaded and in which order. Must not know the network.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sealift_policy::digest::{PlanId, UnitKey};
+use sealift_policy::local::UnitOrigin;
+use sealift_policy::wire::{LogState, LookupResponse, PlanHint, UnitRecord};
+
+use super::deposit::Deposit;
+use super::found::{Alarm, Fetched};
+use super::offer::{self, AcceptedHeads, Offer};
+use super::present::is_usable;
+use super::{Order, chain};
+use crate::heads::{HeadRefused, Heads, Log};
+
+/// Units that one plan may name. Honest stores name one, or a few where build scripts or compilers differ.
+const MAX_UNITS_OF_PLAN: usize = 16;
+
+/// The units of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// Those to download, in cargo's order.
+    pub(super) offers: Vec<Offer>,
+    /// Those that the store names for a plan and does not give.
+    pub(super) omitted: Vec<UnitKey>,
+}
+
+/// The heads that extend what was seen before. One that does not ends the prefetch: the source is not to be used.
+pub(super) fn accept_heads(
+    heads: &Heads,
+    logs: &[Log],
+    known: &AcceptedHeads,
+    offered: &[LogState],
+    fetched: &mut Fetched,
+) -> Result<AcceptedHeads, String> {
+    let mut accepted = AcceptedHeads::new();
+    for log in logs {
+        let name = (log.operator.clone(), log.epoch);
+        let Some(offer) = offered
+            .iter()
+            .find(|offer| (&offer.operator, offer.epoch) == (&name.0, name.1))
+        else {
+            continue;
+        };
+        match heads.advance(log, known.get(&name), offer) {
+            Ok(head) => {
+                accepted.insert(name, head);
+            }
+            Err(error @ HeadRefused::Store { .. }) => fetched.event.problems.push(chain(&error)),
+            Err(error) => {
+                let evidence = match &error {
+                    HeadRefused::Contradicts { evidence, .. } => Some(evidence.clone()),
+                    HeadRefused::NotSigned { .. } | HeadRefused::Store { .. } => None,
+                };
+                let what = error.to_string();
+                fetched.alarms.push(Alarm {
+                    what: what.clone(),
+                    evidence,
+                });
+                return Err(what);
+            }
+        }
+    }
+    Ok(accepted)
+}
+
+/// The units to download, in cargo's order.
+pub(super) fn check_offers(
+    order: &Order<'_>,
+    deposit: &Deposit,
+    heads: &AcceptedHeads,
+    missing: &[PlanId],
+    answer: LookupResponse,
+    fetched: &mut Fetched,
+) -> Selection {
+    let plans: BTreeMap<PlanId, PlanHint> = answer.plans.into_iter().map(|plan| (plan.plan_id, plan)).collect();
+    let mut records: BTreeMap<UnitKey, UnitRecord> = answer
+        .units
+        .into_iter()
+        .map(|record| (record.unit_key, record))
+        .collect();
+    let mut seen = BTreeSet::new();
+    let mut selection = Selection::default();
+    for plan in missing {
+        let Some(mut hint) = plans.get(plan).cloned() else {
+            continue;
+        };
+        hint.unit_keys.truncate(MAX_UNITS_OF_PLAN);
+        for &key in &hint.unit_keys {
+            if !seen.insert(key) {
+                continue;
+            }
+            let local = deposit.store().unit(key).map(|unit| unit.origin);
+            if matches!(local, Some(UnitOrigin::Compiled)) && is_usable(deposit, order.policy, key) {
+                continue;
+            }
+            let Some(record) = records.remove(&key) else {
+                selection.omitted.push(key);
+                continue;
+            };
+            let evidence = serde_json::to_vec(&record).expect("records have string keys only");
+            match offer::check(order.policy, heads, record, order.now) {
+                Ok(offer) => selection.offers.push(offer),
+                Err(refused) => {
+                    let alarming = !refused.is_innocent();
+                    let reason = chain(&refused);
+                    if alarming {
+                        fetched.alarms.push(Alarm {
+                            what: format!("unit {}: {reason}", key.short()),
+                            evidence: deposit.put_evidence(&format!("unit-{key}"), &evidence),
+                        });
+                    }
+                    fetched.refuse(key, reason, alarming);
+                }
+            }
+        }
+        // Only a memory of what to look for in the local store: failing to keep it costs the next build a lookup.
+        let _ = deposit.put_plan(&hint);
+    }
+    selection
+}

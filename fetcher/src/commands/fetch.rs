@@ -128,7 +128,7 @@ fn try_prefetch(context: &Context, command: &CargoCommand, shell: Shell) -> Resu
 pub(super) fn raise(context: &Context, shell: Shell, alarms: &[Alarm]) -> anyhow::Result<()> {
     let Some(line) = alarm_line(alarms) else { return Ok(()) };
     anyhow::ensure!(!context.config.strict, "{line}");
-    shell.warn(line);
+    shell.warn(format_args!("{line}; compiling locally instead"));
     Ok(())
 }
 
@@ -141,7 +141,6 @@ fn alarm_line(alarms: &[Alarm]) -> Option<String> {
     if !others.is_empty() {
         line.push_str(&format!(", and {} more", others.len()));
     }
-    line.push_str("; compiling locally instead");
     Some(line)
 }
 
@@ -157,8 +156,8 @@ mod tests {
         };
         assert_eq!(alarm_line(&[]), None);
         let one = alarm_line(&[alarm("unit `syn`: wrong content", Some("/store/evidence/x"))]).unwrap();
-        insta::assert_snapshot!(one, @"refused what looks like an attack: unit `syn`: wrong content (evidence: `/store/evidence/x`); compiling locally instead");
+        insta::assert_snapshot!(one, @"refused what looks like an attack: unit `syn`: wrong content (evidence: `/store/evidence/x`)");
         let two = alarm_line(&[alarm("a", None), alarm("b", None)]).unwrap();
-        insta::assert_snapshot!(two, @"refused what looks like an attack: a, and 1 more; compiling locally instead");
+        insta::assert_snapshot!(two, @"refused what looks like an attack: a, and 1 more");
     }
 }

@@ -42,7 +42,7 @@ pub(crate) enum Failed {
     #[error("an output of {0} bytes is too large to be fetched")]
     TooLarge(u64),
     /// What came is not what a quorum vouches for.
-    #[error("object {sha256}: {reason}")]
+    #[error("object {}: {reason}", .sha256.short())]
     Wrong {
         /// What was asked for.
         sha256: Digest,

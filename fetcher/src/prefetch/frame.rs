@@ -31,12 +31,10 @@ pub(crate) enum FrameError {
         expected: u64,
     },
     /// Other content.
-    #[error("content with SHA-256 {found} instead of {expected}")]
+    #[error("other content than the digest says (its own is {})", .found.short())]
     Digest {
         /// What came.
         found: Digest,
-        /// What was stated.
-        expected: Digest,
     },
     /// The content could not be written; nobody's fault but this machine's.
     #[error("failed to write the content")]
@@ -94,10 +92,7 @@ impl Expected {
         }
         let found = hasher.finish();
         if found != self.sha256 {
-            return Err(FrameError::Digest {
-                found,
-                expected: self.sha256,
-            });
+            return Err(FrameError::Digest { found });
         }
         Ok(hashing)
     }

@@ -28,7 +28,7 @@ pub(super) async fn examine(remote: &Remote, deposit: &Deposit, omitted: &[UnitK
         match first_damaged(remote, key).await {
             Ok(None) => {}
             Ok(Some(damaged)) => {
-                let reason = format!("object {}: {}", damaged.sha256, damaged.reason);
+                let reason = format!("object {}: {}", damaged.sha256.short(), damaged.reason);
                 let evidence = deposit.put_evidence(&format!("object-{}", damaged.sha256), &damaged.stored);
                 let what = format!("unit {}: {reason}", key.short());
                 fetched.alarms.push(Alarm { what, evidence });

@@ -190,21 +190,28 @@ impl Pass {
         }
     }
 
-    /// A home of this pass's own, in which the downloaded sources appear under a path of this pass.
+    /// A home of this pass's own. Cargo finds the downloaded archives there and unpacks them once more, so that sources
+    /// truly lie under paths of this pass: compilers of other languages resolve links before they note a path.
     fn cargo_home(&self, tools: &Tools) -> io::Result<PathBuf> {
         let home = self.root.join("cargo-home");
-        fs_err::create_dir_all(&home)?;
         let registry = home.join("registry");
-        if registry.symlink_metadata().is_err() {
-            std::os::unix::fs::symlink(tools.cargo.home().join("registry"), registry)?;
+        fs_err::create_dir_all(&registry)?;
+        for shared in ["cache", "index"] {
+            let link = registry.join(shared);
+            if link.symlink_metadata().is_err() {
+                std::os::unix::fs::symlink(tools.cargo.home().join("registry").join(shared), link)?;
+            }
+        }
+        // Without it, a registry that is replaced by a mirror would be looked for under another name.
+        let configuration = tools.cargo.home().join("config.toml");
+        if configuration.is_file() {
+            fs_err::copy(configuration, home.join("config.toml"))?;
         }
         Ok(home)
     }
 
     fn readable(&self, tools: &Tools) -> io::Result<std::ffi::OsString> {
-        let registry = tools.cargo.home().join("registry");
-        let sysroot = tools.cargo.toolchain().sysroot();
-        let folders = [&self.root, &registry, sysroot, &tools.wrapper];
+        let folders = [&self.root, tools.cargo.toolchain().sysroot(), &tools.wrapper];
         std::env::join_paths(folders).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 }

@@ -25,6 +25,10 @@ pub const STRICT: &str = "SEALIFT_STRICT";
 pub const NEXT_WRAPPER: &str = "SEALIFT_NEXT_WRAPPER";
 /// What to log to stderr: `error`, `warn`, `info`, `debug`. Default: nothing.
 pub const LOG: &str = "SEALIFT_LOG";
+/// Set by `cargo sealift` for the cargo that it runs: the build to which the wrapper's calls belong. Without it that is
+/// the wrapper's parent process, which is not the cargo that the user called when a subcommand such as `cargo clippy`
+/// runs another one.
+pub const BUILD: &str = "SEALIFT_BUILD";
 /// Set by builders only: the program that runs rustc and build scripts in a sandbox.
 pub const SANDBOX: &str = "SEALIFT_SANDBOX";
 

@@ -11,7 +11,8 @@ use std::time::SystemTime;
 
 use sealift_policy::local::{BuildEvent, VERSION_DIR};
 
-/// One build: a cargo process, by its id and its start time in clock ticks since boot (ids are used again).
+/// One build: a `cargo sealift` process, or a cargo process where there is none, by its id and its start time in clock
+/// ticks since boot (ids are used again).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BuildId {
     pid: u32,
@@ -35,7 +36,7 @@ pub struct Build {
 }
 
 impl BuildId {
-    /// The build that the cargo process with this id runs; `None` when there is no such process or no `/proc`.
+    /// The build that the process with this id runs; `None` when there is no such process or no `/proc`.
     pub fn of_process(pid: u32) -> Option<Self> {
         let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         Some(Self {

@@ -20,6 +20,7 @@ use crate::call::{self, Call, NotHandled};
 use crate::compile::{self, Failure};
 use crate::config::Config;
 use crate::decide::{self, Decision, Miss, Reusable};
+use crate::env::{self, Env};
 use crate::events::{self, BuildId};
 use crate::install::install;
 use crate::messages::{self, Artifact};
@@ -265,9 +266,10 @@ impl Report {
     }
 }
 
-/// The cargo process that called this wrapper.
+/// The build that `cargo sealift` named, else the cargo process that called this wrapper.
 fn build() -> Option<BuildId> {
-    BuildId::of_process(std::os::unix::process::parent_id())
+    let named: Option<BuildId> = Env::process().text(env::BUILD).and_then(|name| name.parse().ok());
+    named.filter(|build| build.is_running()).or_else(|| BuildId::of_process(std::os::unix::process::parent_id()))
 }
 
 /// Whether this program was started in place of a build script, and by which real executable it is replaced.

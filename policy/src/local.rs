@@ -165,7 +165,8 @@ pub struct CallExtern {
 
 /// One line of `builds/<pid>-<start>.jsonl`: what happened to one call of the wrapper, or to a prefetch.
 ///
-/// `<pid>` is the cargo process, `<start>` its start time in clock ticks since boot: together they name one build.
+/// `<pid>` is the `cargo sealift` process, or the cargo process where there is none, `<start>` its start time in clock
+/// ticks since boot: together they name one build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum BuildEvent {

@@ -64,11 +64,14 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
     });
     fetch::raise(context, shell, &fetched.alarms)?;
     wrap(context, &mut child, &wrapper, other);
+    let build = BuildId::of_process(std::process::id());
+    if let Some(build) = build {
+        child.env(env::BUILD, build.to_string());
+        note(store, build, fetched);
+    }
     // Before cargo starts: a signal between its start and our being ready for it would end us alone.
     let signals = Signals::new(PASSED_ON)?;
     let child = child.spawn().with_context(failed)?;
-    let build = BuildId::of_process(child.id());
-    note(store, build, fetched);
     let status = wait(child, signals)?;
     let events = build.and_then(|build| events::read(store, build).ok());
     if let Some(summary) = events.and_then(|build| Tally::of(&build.events).summary()) {
@@ -77,11 +80,9 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
     Ok(as_cargo(status))
 }
 
-/// What happened before cargo began belongs to cargo's build. Losing it loses numbers only.
-fn note(store: &Path, build: Option<BuildId>, fetched: Fetched) {
-    if let Some(build) = build {
-        let _ = events::append(store, build, &BuildEvent::Prefetch(fetched.event));
-    }
+/// What happened before cargo began belongs to the build. Losing it loses numbers only.
+fn note(store: &Path, build: BuildId, fetched: Fetched) {
+    let _ = events::append(store, build, &BuildEvent::Prefetch(fetched.event));
 }
 
 /// The wrapper that cargo would use without us, by cargo's own order: an empty variable means none.

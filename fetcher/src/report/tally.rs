@@ -157,7 +157,7 @@ impl Tally {
     /// The one line at the end of a build; `None` when there is nothing to say.
     pub(crate) fn summary(&self) -> Option<String> {
         let units = &self.units;
-        if units.handled == 0 && self.bytes_fetched == 0 {
+        if units.handled == 0 && self.prefetch.fetched == 0 {
             return None;
         }
         let mut line = format!("{} of {} reused", units.hit, count(units.handled, "unit"));

@@ -115,6 +115,8 @@ pub(crate) fn bytes(count: u64) -> String {
 pub(crate) fn count(number: u64, noun: &str) -> String {
     if number == 1 {
         format!("1 {noun}")
+    } else if let Some(stem) = noun.strip_suffix('y') {
+        format!("{number} {stem}ies")
     } else {
         format!("{number} {noun}s")
     }

@@ -116,6 +116,67 @@ fn b9_a_killed_process_loses_nothing_that_it_acknowledged() {
     assert_eq!((&report["findings"], &report["notes"]), (&json!([]), &json!([])));
 }
 
+/// The process is killed as soon as a step of the publication can be seen from outside; every step gets its turn.
+#[test]
+fn b9_a_process_killed_at_any_step_of_a_publication_goes_on_at_the_next_start() {
+    let mut alpha = Operator::new("alpha");
+    let units: Vec<_> = (0..60).map(|unit| library(&format!("u{unit}"))).collect();
+    let first = alpha.submit(&units[..1]).body();
+    let second = alpha.submit(&units[1..]).body();
+    let key = units[30].key();
+    for step in [
+        "tmp".to_owned(),
+        format!("v1/cas/{}", units[30].manifest.outputs[1].sha256),
+        format!("v1/cas/{key}"),
+        "v1/log/alpha/1/tile/entries/000.p/60".to_owned(),
+        "journal/alpha.1.60".to_owned(),
+        format!("v1/proof/alpha/1/{key}.tlog-proof"),
+        format!("v1/unit/{key}.json"),
+        "v1/plan".to_owned(),
+    ] {
+        let data = data(&[&alpha]);
+        let process = Process::start(data.path());
+        assert!(process.ask("POST /v1/submit", &first).starts_with("HTTP/1.1 200"));
+        let target = data.path().join(&step);
+        let entries = |path: &Path| fs_err::read_dir(path).map_or(0, Iterator::count);
+        let before = entries(&target);
+        let mut stream = TcpStream::connect(&process.address).unwrap();
+        write!(
+            stream,
+            "POST /v1/submit HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+            second.len()
+        )
+        .unwrap();
+        stream.write_all(&second).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        // A folder counts as changed when something is added to it. A step that is over too soon to be seen ends with
+        // the answer.
+        let answered = || stream.peek(&mut [0]).is_ok();
+        while !(target.is_file() || (target.is_dir() && entries(&target) > before) || answered()) {
+            std::thread::yield_now();
+        }
+        process.kill();
+        let process = Process::start(data.path());
+        let report = fsck(data.path());
+        assert!(
+            report.status.success(),
+            "{step}: {}",
+            String::from_utf8_lossy(&report.stdout)
+        );
+        let answer = process.ask("POST /v1/submit", &second);
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("\"size\":60"),
+            "{step}: {answer}"
+        );
+        let report: serde_json::Value = serde_json::from_slice(&fsck(data.path()).stdout).unwrap();
+        assert_eq!(
+            (&report["findings"], &report["notes"]),
+            (&json!([]), &json!([])),
+            "{step}"
+        );
+    }
+}
+
 #[test]
 fn http_2_works_with_prior_knowledge() {
     let alpha = Operator::new("alpha");

@@ -23,7 +23,7 @@ pub const OFFLINE: &str = "SEALIFT_OFFLINE";
 pub const STRICT: &str = "SEALIFT_STRICT";
 /// The wrapper that gets the calls which Sealift does not handle (sccache, kache, mbx ...).
 pub const NEXT_WRAPPER: &str = "SEALIFT_NEXT_WRAPPER";
-/// What to log to stderr: `error`, `warn`, `info`, `debug`. Default: nothing.
+/// Anything: `cargo sealift` also says why it fetched nothing, which otherwise only `stats` and `explain` do.
 pub const LOG: &str = "SEALIFT_LOG";
 /// Set by `cargo sealift` for the cargo that it runs: the build to which the wrapper's calls belong. Without it that is
 /// the wrapper's parent process, which is not the cargo that the user called when a subcommand such as `cargo clippy`

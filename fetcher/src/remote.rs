@@ -135,7 +135,7 @@ impl Remote {
             .post(url.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let answer = self.bytes(&url, request, MAX_LOOKUP_ANSWER, Kind::Json).await;
+        let answer = self.bytes(&url, request, MAX_LOOKUP_ANSWER, Kind::Answer).await;
         // A store without the address cannot be used at all, unlike one that lacks an object.
         if let Err(RemoteError::Absent(url)) = &answer {
             self.leave_alone(&format!("`{url}` is not there"));
@@ -212,8 +212,13 @@ impl Remote {
         limit: u64,
         kind: Kind,
     ) -> Result<Vec<u8>, RemoteError> {
+        // Only a lookup is computed; everything else lies ready.
+        let mut waiting = match kind {
+            Kind::Answer => self.budget.patient_window(),
+            Kind::Json | Kind::Binary | Kind::Text => self.budget.window(),
+        };
+        let mut response = self.step(url, &mut waiting, request.send()).await?;
         let mut window = self.budget.window();
-        let mut response = self.step(url, &mut window, request.send()).await?;
         check_head(url, &response, kind)?;
         let too_long = || RemoteError::TooLong {
             url: url.to_string(),
@@ -262,6 +267,7 @@ impl Remote {
 /// What kind of content an answer must claim to be.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    Answer,
     Json,
     Binary,
     Text,
@@ -300,7 +306,7 @@ fn check_head(url: &Url, response: &Response, kind: Kind) -> Result<(), RemoteEr
         .trim()
         .to_ascii_lowercase();
     let fits = match kind {
-        Kind::Json => kind_found == "application/json",
+        Kind::Answer | Kind::Json => kind_found == "application/json",
         // What serves static files may call them anything, but a page for people is none of ours.
         Kind::Binary => {
             !kind_found.starts_with("text/") && !kind_found.contains("json") && !kind_found.contains("html")

@@ -62,6 +62,9 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
             other.join().unwrap_or_default(),
         )
     });
+    if context.env.non_empty(env::LOG).is_some() {
+        fetched.event.problems.iter().for_each(|problem| shell.hint(problem));
+    }
     fetch::raise(context, shell, &fetched.alarms)?;
     wrap(context, &mut child, &wrapper, other);
     let build = BuildId::of_process(std::process::id());

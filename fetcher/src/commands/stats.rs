@@ -12,29 +12,30 @@ use super::context::Context;
 use super::{Exit, Format};
 use crate::events::{self, Build};
 use crate::report::shell::{self, bytes, count};
-use crate::report::tally::Tally;
+use crate::report::tally::{Tally, Units};
 
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct Report {
-    /// The process id and start time of its cargo; `null` when nothing was built yet.
-    build: Option<String>,
-    #[serde(flatten)]
-    tally: Tally,
+/// All builds whose events are still kept, together.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Totals {
+    builds: u64,
+    units: Units,
+    bytes_fetched: u64,
+    saved_ms: u64,
 }
 
 /// Prints the last build's numbers.
 pub(super) fn run(context: &Context, format: Format) -> anyhow::Result<Exit> {
-    let build = last_build(context.store()?)?;
+    let root = context.store()?;
+    let build = last_build(root)?;
+    let totals = totals(root)?;
     let tally = Tally::of(build.as_ref().map_or(&[], |build| &build.events));
     if format.json {
-        let report = Report {
-            build: build.map(|build| build.id.to_string()),
-            tally,
-        };
+        let mut report = serde_json::to_value(&tally)?;
+        report["build"] = build.map(|build| build.id.to_string()).into();
+        report["totals"] = serde_json::to_value(&totals)?;
         shell::data(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
-        shell::data(&text(build.as_ref(), &tally))?;
+        shell::data(&text(build.as_ref(), &tally, &totals))?;
     }
     Ok(Exit::Success)
 }
@@ -48,7 +49,19 @@ pub(super) fn last_build(store: &Path) -> anyhow::Result<Option<Build>> {
     ))
 }
 
-fn text(build: Option<&Build>, tally: &Tally) -> String {
+fn totals(store: &Path) -> anyhow::Result<Totals> {
+    let mut totals = Totals::default();
+    for id in events::builds(store)? {
+        let tally = Tally::of(&events::read(store, id)?.events);
+        totals.builds += 1;
+        totals.units.add(tally.units);
+        totals.bytes_fetched += tally.bytes_fetched;
+        totals.saved_ms += tally.time.saved_ms;
+    }
+    Ok(totals)
+}
+
+fn text(build: Option<&Build>, tally: &Tally, totals: &Totals) -> String {
     if build.is_none() {
         return "nothing was built with Sealift yet\n".into();
     }
@@ -93,6 +106,17 @@ fn text(build: Option<&Build>, tally: &Tally) -> String {
         "compiling saved",
         format!("{} of one core", milliseconds(time.saved_ms)),
     );
+    row(
+        "all builds",
+        format!(
+            "{}: {} of {} reused, {} fetched, {} of compiling saved",
+            totals.builds,
+            totals.units.hit,
+            count(totals.units.handled, "unit"),
+            bytes(totals.bytes_fetched),
+            milliseconds(totals.saved_ms)
+        ),
+    );
     for problem in &tally.prefetch.problems {
         row("problem", problem.clone());
     }
@@ -131,7 +155,13 @@ mod tests {
             written: std::time::SystemTime::UNIX_EPOCH,
             events: vec![event],
         };
-        insta::assert_snapshot!(text(Some(&build), &Tally::of(&build.events)), @r"
+        let tally = Tally::of(&build.events);
+        let totals = Totals {
+            builds: 7,
+            bytes_fetched: 5000,
+            ..Totals::default()
+        };
+        insta::assert_snapshot!(text(Some(&build), &tally, &totals), @r"
         units           0 handled, 0 passed through
           hit           0 (0 fetched, 0 local)
           compiled      0
@@ -141,8 +171,12 @@ mod tests {
         verification    5.6 ms
         wrapper         0.0 ms median for a hit
         compiling saved 0.0 s of one core
+        all builds      7: 0 of 0 units reused, 4.8 KiB fetched, 0.0 s of compiling saved
         problem         nothing arrived for 2.0 s
         ");
-        assert_eq!(text(None, &Tally::of(&[])), "nothing was built with Sealift yet\n");
+        assert_eq!(
+            text(None, &Tally::of(&[]), &Totals::default()),
+            "nothing was built with Sealift yet\n"
+        );
     }
 }

@@ -35,8 +35,7 @@ struct Report {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Found {
     path: PathBuf,
-    #[serde(flatten)]
-    output: Known,
+    unit: Known,
 }
 
 /// A stored output and what is to be said about its unit.
@@ -87,7 +86,7 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> 
     } else {
         shell::data(&text(&report))?;
     }
-    let clean = report.files.iter().all(|file| file.output.trusted)
+    let clean = report.files.iter().all(|file| file.unit.trusted)
         && report.store.damaged_blobs.is_empty()
         && report.store.untrusted_units.is_empty();
     Ok(if clean { Exit::Success } else { Exit::Found })
@@ -157,7 +156,7 @@ fn report(store: &Store, policy: Result<&TrustPolicy, &str>, target_dir: Option<
         match digest.and_then(|(digest, _)| outputs.get(&digest)) {
             Some(known) => found.push(Found {
                 path,
-                output: known.clone(),
+                unit: known.clone(),
             }),
             None => other_files += 1,
         }
@@ -239,7 +238,7 @@ fn text(report: &Report) -> String {
         let fetched = report
             .files
             .iter()
-            .filter(|file| file.output.origin == Origin::Fetched)
+            .filter(|file| file.unit.origin == Origin::Fetched)
             .count();
         row("target folder", folder.display().to_string());
         row("  fetched", count(fetched as u64, "file"));
@@ -265,11 +264,11 @@ fn text(report: &Report) -> String {
         format!("{}, {} damaged", report.store.blobs, report.store.damaged_blobs.len()),
     );
     row("  untrusted", count(report.store.untrusted_units.len() as u64, "unit"));
-    for file in report.files.iter().filter(|file| !file.output.trusted) {
-        let reason = file.output.reason.as_deref().unwrap_or("unknown");
+    for file in report.files.iter().filter(|file| !file.unit.trusted) {
+        let reason = file.unit.reason.as_deref().unwrap_or("unknown");
         row(
             "untrusted",
-            format!("{} ({}): {reason}", file.path.display(), file.output.crate_name),
+            format!("{} ({}): {reason}", file.path.display(), file.unit.crate_name),
         );
     }
     for blob in &report.store.damaged_blobs {

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub(crate) connect: Duration,
     /// Longest time without progress.
     pub(crate) stall: Duration,
+    /// Longest time that the store may think about a lookup without a word.
+    pub(crate) think: Duration,
     /// Longest time for the lookup.
     pub(crate) lookup: Duration,
     /// Longest time for the downloads, whatever they would save.
@@ -49,6 +51,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(2),
             stall: Duration::from_secs(2),
+            think: Duration::from_secs(5),
             lookup: Duration::from_secs(10),
             downloads: Duration::from_secs(120),
         }
@@ -90,18 +93,16 @@ impl Budget {
             let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
             let received = self.received();
             if received - window.received >= MIN_PROGRESS {
-                *window = Window {
-                    since: Instant::now(),
-                    received,
-                };
+                window.since = Instant::now();
+                window.received = received;
             }
-            let stalled = window.since + self.limits.stall;
+            let stalled = window.since + window.stall;
             let until = stalled.min(deadline);
             match tokio::time::timeout_at(until, &mut step).await {
                 Ok(done) => return Ok(done),
                 Err(_) if Instant::now() >= deadline => return Err(GaveUp::OutOfTime),
                 Err(_) if self.received() - window.received < MIN_PROGRESS => {
-                    return Err(GaveUp::Stalled(self.limits.stall));
+                    return Err(GaveUp::Stalled(window.stall));
                 }
                 Err(_) => {}
             }
@@ -113,6 +114,15 @@ impl Budget {
         Window {
             since: Instant::now(),
             received: self.received(),
+            stall: self.limits.stall,
+        }
+    }
+
+    /// A window that begins now, for an answer that has to be computed.
+    pub(crate) fn patient_window(&self) -> Window {
+        Window {
+            stall: self.limits.think,
+            ..self.window()
         }
     }
 }
@@ -122,6 +132,7 @@ impl Budget {
 pub(crate) struct Window {
     since: Instant,
     received: u64,
+    stall: Duration,
 }
 
 #[cfg(test)]
@@ -133,6 +144,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         connect: Duration::from_secs(2),
         stall: Duration::from_secs(2),
+        think: Duration::from_secs(5),
         lookup: Duration::from_secs(10),
         downloads: Duration::from_secs(120),
     };
@@ -144,6 +156,15 @@ mod tests {
         let gave_up = budget.step(&mut budget.window(), pending::<()>()).await;
         assert_eq!(gave_up, Err(GaveUp::Stalled(LIMITS.stall)));
         assert_eq!(begin.elapsed().as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lookup_may_take_thought_but_not_for_ever() {
+        let budget = Budget::start(LIMITS);
+        let begin = Instant::now();
+        let gave_up = budget.step(&mut budget.patient_window(), pending::<()>()).await;
+        assert_eq!(gave_up, Err(GaveUp::Stalled(LIMITS.think)));
+        assert_eq!(begin.elapsed().as_secs(), 5);
     }
 
     #[tokio::test(start_paused = true)]

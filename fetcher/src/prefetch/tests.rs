@@ -427,3 +427,41 @@ async fn tampered_objects_are_refused_loudly_and_nothing_of_them_is_kept() {
         );
     }
 }
+
+/// The answer of an honest store, as bytes, and everything to judge an answer by.
+fn judged(world: &World, bytes: &[u8]) -> usize {
+    let Ok(answer) = serde_json::from_slice::<LookupResponse>(bytes) else {
+        return 0;
+    };
+    let policy = world.policy();
+    let heads: AcceptedHeads = [&world.alpha, &world.beta]
+        .map(|operator| {
+            let head = sealift_policy::log::SignedCheckpoint::parse(operator.state(0).checkpoint.as_bytes()).unwrap();
+            let key = policy.log(&operator.name, 1).unwrap();
+            ((operator.name.clone(), 1), head.verify(key).unwrap())
+        })
+        .into();
+    let honest: Vec<UnitKey> = world.units.iter().map(|(unit, _)| unit.key).collect();
+    let offers = answer
+        .units
+        .into_iter()
+        .filter_map(|record| offer::check(&policy, &heads, record, NOW).ok());
+    // Whatever was changed: what is believed is what was logged.
+    offers
+        .inspect(|offer| assert!(honest.contains(&offer.unit_key)))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_of_an_answer_panics_or_makes_anything_else_believed() {
+    let world = World::with_units().await;
+    let honest = serde_json::to_vec(&world.honest()).unwrap();
+    assert_eq!(judged(&world, &honest), 3);
+    for at in (0..honest.len()).step_by(7) {
+        let mut changed = honest.clone();
+        changed[at] = changed[at].wrapping_add(1);
+        judged(&world, &changed);
+        let cut = [&honest[..at], &honest[honest.len() - at / 2..]].concat();
+        judged(&world, &cut);
+    }
+}

@@ -92,6 +92,19 @@ pub(crate) struct Prefetched {
     pub(crate) problems: Vec<String>,
 }
 
+impl Units {
+    /// Adds another build's.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.handled += other.handled;
+        self.hit += other.hit;
+        self.hit_fetched += other.hit_fetched;
+        self.hit_local += other.hit_local;
+        self.compiled += other.compiled;
+        self.passed_through += other.passed_through;
+        self.rejected += other.rejected;
+    }
+}
+
 impl Tally {
     /// Counts events.
     pub(crate) fn of(events: &[BuildEvent]) -> Self {

@@ -51,7 +51,7 @@ fn a_file_is_known_by_its_content() {
     let target = target_with(b"rmeta");
     let report = report(&store, Err("no trust policy is configured"), Some(target.path().into()));
     assert_eq!((report.files.len(), report.other_files), (1, 1));
-    assert!(report.files[0].output.trusted && report.files[0].path.ends_with("libmemchr-0123.rmeta"));
+    assert!(report.files[0].unit.trusted && report.files[0].path.ends_with("libmemchr-0123.rmeta"));
     insta::assert_snapshot!(text(&report).replace(target.path().to_str().unwrap(), "<target>"), @r"
     target folder   <target>
       fetched       0 files
@@ -68,9 +68,9 @@ fn a_fetched_unit_without_a_policy_is_untrusted() {
     let (_folder, store) = store_with(b"rmeta", UnitOrigin::Fetched { proofs: vec![] });
     let target = target_with(b"rmeta");
     let report = report(&store, Err("no trust policy is configured"), Some(target.path().into()));
-    assert!(!report.files[0].output.trusted);
+    assert!(!report.files[0].unit.trusted);
     assert_eq!(
-        report.files[0].output.reason.as_deref(),
+        report.files[0].unit.reason.as_deref(),
         Some("no trust policy is configured")
     );
     assert_eq!(report.store.untrusted_units.len(), 1);

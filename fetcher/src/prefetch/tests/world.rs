@@ -32,6 +32,7 @@ pub(super) const NOW: u64 = 1_800_000_000;
 pub(super) const LIMITS: Limits = Limits {
     connect: Duration::from_millis(500),
     stall: Duration::from_millis(300),
+    think: Duration::from_millis(300),
     lookup: Duration::from_secs(1),
     downloads: Duration::from_secs(2),
 };

@@ -1,7 +1,9 @@
 //! The digest of a build script's `OUT_DIR`.
 //!
 //! Owns what counts of the tree: relative names, contents with this machine's folders replaced, executable bits. A
-//! file that names a folder of this machine is listed, so that nothing that reads it is shared.
+//! file that names a folder of this machine is listed, so that nothing that reads it is shared. Metadata that rustc
+//! wrote counts by its name only, and is listed too: scripts that try whether something compiles leave it behind
+//! (rustix does), and its hash of the working folder differs from machine to machine.
 //! Must not know who reads the tree.
 
 use std::io;
@@ -17,7 +19,7 @@ use sealift_policy::digest::{Digest, Hasher};
 pub struct Tree {
     /// The digest of all of it.
     pub digest: Digest,
-    /// Files, relative, whose content names a folder of this machine.
+    /// Files, relative, whose content is of this machine: it names one of its folders, or is metadata.
     pub local: Vec<PathBuf>,
 }
 
@@ -41,8 +43,10 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
             .to_str()
             .ok_or_else(|| io::Error::other(format!("`{}` in `OUT_DIR` is not UTF-8", relative.display())))?;
         let content = fs::read(entry.path())?;
+        let is_metadata = content.starts_with(METADATA);
+        let content = if is_metadata { vec![] } else { content };
         let (content, is_local) = replace(content, folders);
-        if is_local {
+        if is_local || is_metadata {
             local.push(relative.to_owned());
         }
         let executable = metadata.permissions().mode() & 0o111 != 0;
@@ -52,6 +56,9 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
     }
     Ok(Tree { digest: hasher.finish(), local })
 }
+
+/// How every file with rustc's metadata begins; the version of the format follows.
+const METADATA: &[u8] = b"rust\0\0\0";
 
 fn replace(mut content: Vec<u8>, folders: &[(PathBuf, &str)]) -> (Vec<u8>, bool) {
     let mut is_local = false;
@@ -96,6 +103,14 @@ mod tests {
         let ((_a, one), (_b, other)) = (tree(&files), tree(&files));
         assert_eq!(one.digest, other.digest);
         assert_eq!(one.local, [Path::new("lib/z.pc")]);
+    }
+
+    #[test]
+    fn metadata_that_a_probe_left_counts_by_its_name_only_and_is_noted() {
+        let probe = |name: &str, text: &str| tree(&[(name, format!("rust\0\0\0\n{text}"))]).1;
+        assert_eq!(probe("can_compile", "one").digest, probe("can_compile", "the other").digest);
+        assert_ne!(probe("can_compile", "one").digest, probe("cannot_compile", "one").digest);
+        assert_eq!(probe("can_compile", "one").local, [Path::new("can_compile")]);
     }
 
     #[test]

@@ -12,10 +12,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_mode(path, bytes, 0o644)
 }
 
-/// Like [`write`], for a file with these permissions.
+/// Like [`write()`], for a file with these permissions.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -539,14 +539,15 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
         }
         let mut logs = BTreeMap::new();
         let mut names = BTreeSet::new();
+        // The bare keys: one key under two names, or of a log and a witness, would let one count as two.
         let mut keys = BTreeSet::new();
+        let mut origins = BTreeSet::new();
         for operator in &document.operators {
             if !names.insert(&operator.name) {
                 return Err(MalformedPolicy::Twice(format!("operator `{}`", operator.name)));
             }
             for log in &operator.logs {
-                // One key under two operators would let one count as two.
-                if !keys.insert(public_key(&log.vkey)) || !keys.insert(log.vkey.origin().as_str().to_owned()) {
+                if !keys.insert(*log.vkey.public_key()) || !origins.insert(log.vkey.origin().clone()) {
                     return Err(MalformedPolicy::Twice(format!(
                         "the key or origin of `{}`",
                         log.vkey.origin().as_str()
@@ -566,8 +567,7 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
         let mut witnesses = vec![];
         for text in &document.witnesses {
             let witness: WitnessVerifier = text.parse().map_err(|_| MalformedPolicy::Witness(text.clone()))?;
-            let public = text.rsplit('+').next().unwrap_or_default().to_owned();
-            if !keys.insert(public) || !keys.insert(witness.name().as_str().to_owned()) {
+            if !keys.insert(*witness.public_key()) || !origins.insert(witness.name().clone()) {
                 return Err(MalformedPolicy::Twice(format!("witness `{}`", witness.name().as_str())));
             }
             witnesses.push(witness);
@@ -581,10 +581,6 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
             witnesses,
         })
     }
-}
-
-fn public_key(log: &LogVerifier) -> String {
-    log.to_string().rsplit('+').next().unwrap_or_default().to_owned()
 }
 
 impl From<TrustPolicy> for PolicyDocument {

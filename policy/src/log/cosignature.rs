@@ -47,6 +47,11 @@ impl WitnessVerifier {
         &self.0.name
     }
 
+    /// The Ed25519 public key alone, whatever it is called and used for.
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.0.point
+    }
+
     /// Whether the witness has cosigned this checkpoint, and when. Of several cosignatures all must verify and the
     /// newest is returned. The caller refuses times in the future.
     pub fn cosigned(&self, checkpoint: &VerifiedCheckpoint) -> Result<VerifiedCosignature, CosignatureError> {

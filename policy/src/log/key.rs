@@ -98,7 +98,7 @@ pub(super) struct NamedKey {
     pub(super) name: Origin,
     pub(super) id: u32,
     kind: u8,
-    point: [u8; 32],
+    pub(super) point: [u8; 32],
 }
 
 impl NamedKey {
@@ -171,6 +171,11 @@ impl LogVerifier {
     /// The log that this key speaks for.
     pub fn origin(&self) -> &Origin {
         &self.0.name
+    }
+
+    /// The Ed25519 public key alone, whatever it is called and used for.
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.0.point
     }
 }
 

@@ -478,3 +478,33 @@ fn the_policy_file_keeps_its_golden_form() {
     insta::assert_snapshot!(serde_json::to_string(&policy).unwrap(), @r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"witnesses":[],"witness_quorum":0,"max_checkpoint_age_seconds":604800,"revoked":{"leaves":[],"unit_keys":[],"crates":[],"ranges":[],"toolchains":[]}}"#);
     assert!(serde_json::from_str::<TrustPolicy>(&text.replace("version\":1", "version\":1,\"extra\":1")).is_err());
 }
+
+/// Base64 may end in a `+`: what follows the last one is not the key.
+#[test]
+fn different_keys_whose_texts_end_alike_are_two_keys() {
+    let ending_in_plus = |name: &str| {
+        let makers = std::iter::repeat_with(|| LogSigner::generate(name.parse().unwrap(), &mut rand_core::OsRng));
+        let mut keys = makers.map(|signer| signer.verifier().clone());
+        keys.find(|key| key.to_string().ends_with('+')).unwrap()
+    };
+    let mut document = World::new(Class::Library).policy;
+    document.operators[0].logs[0].vkey = ending_in_plus("one");
+    document.operators[1].logs[0].vkey = ending_in_plus("two");
+    assert!(TrustPolicy::try_from(document).is_ok());
+}
+
+#[test]
+fn t18_the_key_of_a_log_is_no_witness_under_another_name() {
+    let mut document = World::new(Class::Library).policy;
+    let key = *document.operators[0].logs[0].vkey.public_key();
+    let encoded = [&[0x04], key.as_slice()].concat();
+    let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &encoded);
+    document.witnesses = vec![format!(
+        "witness+{:08x}+{text}",
+        signed_note::key_id("witness", &encoded)
+    )];
+    assert!(matches!(
+        TrustPolicy::try_from(document),
+        Err(MalformedPolicy::Twice(_))
+    ));
+}

@@ -66,6 +66,8 @@ pub const RUSTC_BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
 pub const CARGO_CACHE_RUSTC_INFO: &str = "CARGO_CACHE_RUSTC_INFO";
 /// Any value: no colours.
 pub const NO_COLOR: &str = "NO_COLOR";
+/// `never`: no colours, as for cargo.
+pub const CARGO_TERM_COLOR: &str = "CARGO_TERM_COLOR";
 /// `dumb`: no progress bars.
 pub const TERM: &str = "TERM";
 /// `quiet` or `verbose` settings of cargo by environment: `CARGO_TERM_QUIET`.

@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context, args: &SetupArgs) -> anyhow::Result<Exit> {
     } else {
         shell.status(
             "Set up",
-            "every cargo build of this user uses Sealift; `cargo sealift setup --undo` undoes it",
+            "every cargo build of this user uses Sealift's local store; `cargo sealift build` fetches, too",
         );
     }
     Ok(Exit::Success)

@@ -91,19 +91,14 @@ impl Deposit {
         Ok(hashing)
     }
 
-    /// Writes the records of a unit all of whose outputs are there. A unit that was compiled here stays as it is.
+    /// Writes the records of a unit all of whose outputs are there. A unit that was compiled here and is whole stays as
+    /// it is.
     pub(crate) fn put_unit(&self, offer: &Offer) -> io::Result<()> {
         let (key, package) = (offer.unit_key, &offer.document.package);
         self.store
             .write_key(key, &offer.key_document, &package.name, &package.version)?;
         let before = self.store.unit(key);
-        if matches!(
-            before,
-            Some(LocalUnit {
-                origin: UnitOrigin::Compiled,
-                ..
-            })
-        ) {
+        if before.as_ref().is_some_and(|unit| self.is_whole_and_compiled(unit)) {
             return Ok(());
         }
         self.store.write_unit(&LocalUnit {
@@ -116,6 +111,11 @@ impl Deposit {
             compile_ms: offer.compile_ms,
             call: before.and_then(|unit| unit.call),
         })
+    }
+
+    fn is_whole_and_compiled(&self, unit: &LocalUnit) -> bool {
+        let manifest = Manifest::from_canonical(unit.manifest.as_bytes());
+        matches!(unit.origin, UnitOrigin::Compiled) && manifest.is_ok_and(|manifest| self.has_all(&manifest))
     }
 
     /// Keeps what looks like an attack, for people to look at. Named by content, and bounded. `None` when it cannot be

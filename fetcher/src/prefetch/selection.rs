@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{PlanId, UnitKey};
-use sealift_policy::local::UnitOrigin;
 use sealift_policy::wire::{LogState, LookupResponse, PlanHint, UnitRecord};
 
 use super::deposit::Deposit;
@@ -92,8 +91,7 @@ pub(super) fn check_offers(
             if !seen.insert(key) {
                 continue;
             }
-            let local = deposit.store().unit(key).map(|unit| unit.origin);
-            if matches!(local, Some(UnitOrigin::Compiled)) && is_usable(deposit, order.policy, key) {
+            if is_usable(deposit, order.policy, key) {
                 continue;
             }
             let Some(record) = records.remove(&key) else {

@@ -135,6 +135,42 @@ async fn two_builds_that_fetch_at_once_both_end_with_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_was_compiled_here_and_lost_its_output_is_fetched() {
+    let world = World::with_units().await;
+    world.fetch().await;
+    let deposit = Deposit::open(world.user.path()).unwrap();
+    let (honest, _) = &world.units[0];
+    // Compiled here with other bytes, of which an output is gone.
+    let mut manifest = honest.manifest.clone();
+    manifest.outputs[0].sha256 = sealift_policy::digest::Digest::of(b"gone");
+    let unit = LocalUnit {
+        origin: UnitOrigin::Compiled,
+        manifest: manifest.to_canonical(),
+        ..deposit.store().unit(honest.key).unwrap()
+    };
+    deposit.store().write_unit(&unit).unwrap();
+    assert_eq!(world.fetch().await.event.fetched, 1);
+    assert!(matches!(
+        deposit.store().unit(honest.key).unwrap().origin,
+        UnitOrigin::Fetched { .. }
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_one_unit_that_is_not_believed_does_not_fetch_the_other_again() {
+    let mut world = World::new().await;
+    world.publish(unit("serde_derive", "proc-macro"), &[0]);
+    world.publish(unit("memchr", "lib"), &[0]);
+    world.serve_forged(|answer| {
+        let lonely = answer.plans[0].unit_keys[0];
+        answer.plans[1].unit_keys.push(lonely);
+    });
+    assert_eq!(world.fetch().await.event.fetched, 1);
+    let again = world.fetch().await;
+    assert_eq!((again.event.fetched, again.event.rejected), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_output_in_the_local_store_is_fetched_again() {
     let world = World::with_units().await;
     world.fetch().await;

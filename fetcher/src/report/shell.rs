@@ -28,9 +28,10 @@ impl Shell {
     /// Stderr of this process.
     pub(crate) fn stderr(env: &Env, verbosity: Verbosity) -> Self {
         let terminal = io::stderr().is_terminal() && env.text(env::TERM).is_none_or(|term| term != "dumb");
+        let never = env.text(env::CARGO_TERM_COLOR).is_some_and(|when| when == "never");
         let quiet = verbosity == Verbosity::Quiet || env.switch(env::CARGO_TERM_QUIET);
         Self {
-            colour: terminal && env.non_empty(env::NO_COLOR).is_none(),
+            colour: terminal && !never && env.non_empty(env::NO_COLOR).is_none(),
             quiet,
             terminal,
         }

@@ -21,7 +21,7 @@ const DRAIN: u64 = 64 << 20;
 /// The fewest bytes a second that a body may come with on the average.
 const SLOWEST: u64 = 16 << 10;
 
-/// The time for which a slow beginning is forgiven. Checking what came counts too.
+/// The time for which a slow beginning is forgiven.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Admits a submission, or changes nothing.
@@ -34,7 +34,7 @@ pub async fn submit(State(app): State<Arc<App>>, body: Body) -> Result<Json<Valu
         let _place = place;
         let mut body = Paced {
             body: SyncIoBridge::new(stream),
-            started: Instant::now(),
+            waited: Duration::ZERO,
             read: 0,
         };
         let admitted = submission::submit(&app, &mut body);
@@ -56,24 +56,28 @@ pub async fn submit(State(app): State<Arc<App>>, body: Body) -> Result<Json<Valu
 /// A body that must keep coming: there are few places for submissions, and nobody may sit on one.
 struct Paced<R> {
     body: R,
-    started: Instant,
+    // The time spent waiting for the client, not that for checking what came.
+    waited: Duration,
     read: u64,
 }
 
 impl<R: Read> Read for Paced<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if is_too_slow(self.read, self.started.elapsed()) {
+        if is_too_slow(self.read, self.waited) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let read = self.body.read(buffer)?;
+        let asked = Instant::now();
+        let read = self.body.read(buffer);
+        self.waited += asked.elapsed();
+        let read = read?;
         self.read += read as u64;
         Ok(read)
     }
 }
 
 /// After a minute of grace, less than [`SLOWEST`] bytes a second.
-fn is_too_slow(read: u64, elapsed: Duration) -> bool {
-    elapsed.saturating_sub(GRACE).as_secs() > read / SLOWEST
+fn is_too_slow(read: u64, waited: Duration) -> bool {
+    waited.saturating_sub(GRACE).as_secs() > read / SLOWEST
 }
 
 fn count(app: &App, admitted: &Result<Outcome, SubmitError>) {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::unit_graph::UnitGraph;
 
 const GRAPH: &str = include_str!("../../testdata/ripgrep-15.2.0.unit-graph.json");
 const LOCK: &str = include_str!("../../testdata/ripgrep-15.2.0.lock");

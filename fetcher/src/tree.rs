@@ -3,7 +3,8 @@
 //! Owns what counts of the tree: relative names, contents with this machine's folders replaced, executable bits. A
 //! file that names a folder of this machine is listed, so that nothing that reads it is shared. Metadata that rustc
 //! wrote counts by its name only, and is listed too: scripts that try whether something compiles leave it behind
-//! (rustix does), and its hash of the working folder differs from machine to machine.
+//! (rustix does), and its hash of the working folder differs from machine to machine. What autocfg up to 1.4 leaves
+//! behind has a random number in its name and does not count at all.
 //! Must not know who reads the tree.
 
 use std::io;
@@ -42,6 +43,10 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
         let name = relative
             .to_str()
             .ok_or_else(|| io::Error::other(format!("`{}` in `OUT_DIR` is not UTF-8", relative.display())))?;
+        if is_autocfg_probe(name) {
+            local.push(relative.to_owned());
+            continue;
+        }
         let content = fs::read(entry.path())?;
         let is_metadata = content.starts_with(METADATA);
         let content = if is_metadata { vec![] } else { content };
@@ -59,6 +64,17 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
 
 /// How every file with rustc's metadata begins; the version of the format follows.
 const METADATA: &[u8] = b"rust\0\0\0";
+
+/// `autocfg_<random>_<number>.ll`: the code of an attempt to compile something.
+fn is_autocfg_probe(name: &str) -> bool {
+    let stem = name.strip_prefix("autocfg_").and_then(|name| name.strip_suffix(".ll"));
+    stem.and_then(|stem| stem.split_once('_')).is_some_and(|(random, number)| {
+        random.len() == 16
+            && random.bytes().all(|b| b.is_ascii_hexdigit())
+            && !number.is_empty()
+            && number.bytes().all(|b| b.is_ascii_digit())
+    })
+}
 
 fn replace(mut content: Vec<u8>, folders: &[(PathBuf, &str)]) -> (Vec<u8>, bool) {
     let mut is_local = false;
@@ -111,6 +127,18 @@ mod tests {
         assert_eq!(probe("can_compile", "one").digest, probe("can_compile", "the other").digest);
         assert_ne!(probe("can_compile", "one").digest, probe("cannot_compile", "one").digest);
         assert_eq!(probe("can_compile", "one").local, [Path::new("can_compile")]);
+    }
+
+    #[test]
+    fn what_autocfg_left_behind_does_not_count_and_is_noted() {
+        let name = "autocfg_3bc6ac64c35bef6d_0.ll";
+        let (_a, one) = tree(&[(name, "; ModuleID = 1".into()), ("gen.rs", "fn a() {}".into())]);
+        let (_b, other) = tree(&[("autocfg_cef8a47600c1c2c5_0.ll", "2".into()), ("gen.rs", "fn a() {}".into())]);
+        let (_c, none) = tree(&[("gen.rs", "fn a() {}".into())]);
+        assert_eq!((one.digest, other.digest), (none.digest, none.digest));
+        assert_eq!(one.local, [Path::new(name)]);
+        let (_d, similar) = tree(&[("autocfg_x_0.ll", "1".into()), ("gen.rs", "fn a() {}".into())]);
+        assert_ne!(similar.digest, none.digest);
     }
 
     #[test]

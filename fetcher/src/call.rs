@@ -13,9 +13,7 @@ use fs_err as fs;
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::impure::is_impure_macro;
 use sealift_policy::invocation::{CrateType, Invocation, Unsupported};
-use sealift_policy::key::{
-    Class, ExternContent, ExternInput, Inputs, KeyDocument, NoKey, OutDir, Package, env_counts,
-};
+use sealift_policy::key::{Class, ExternContent, ExternInput, Inputs, KeyDocument, NoKey, OutDir, Package, env_counts};
 use sealift_policy::local::{CallExtern, CallKind, CallSummary, OutputRecord};
 use sealift_policy::manifest::Role;
 use sealift_policy::remap::{self, CanonicalExtern, Places};
@@ -98,7 +96,9 @@ impl Call {
     /// Understands a call, or says why it is not handled.
     pub fn understand(store: &Store, rustc: &Path, args: &[String]) -> Result<Self, NotHandled> {
         let env = Env::process();
-        let package_root = env.absolute_path(env::CARGO_MANIFEST_DIR).ok_or(NotHandled::NoPackage)?;
+        let package_root = env
+            .absolute_path(env::CARGO_MANIFEST_DIR)
+            .ok_or(NotHandled::NoPackage)?;
         if !is_in_registry(&package_root) {
             return Err(SourceProblem::NotRegistry(package_root).into());
         }
@@ -110,7 +110,8 @@ impl Call {
             return Err(NotHandled::Program);
         }
         for path in [&package_root, &invocation.out_dir, &store.root().to_owned()] {
-            path.to_str().ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
+            path.to_str()
+                .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
         }
         let variables = variables()?;
         let package = package(store, &package_root, &variables)?;
@@ -155,7 +156,11 @@ impl Call {
         let registry = self.package_root.parent().unwrap_or(&self.package_root);
         Places {
             registry: spellings(registry),
-            out_dir: self.out_dir.iter().flat_map(|out_dir| spellings(&out_dir.path)).collect(),
+            out_dir: self
+                .out_dir
+                .iter()
+                .flat_map(|out_dir| spellings(&out_dir.path))
+                .collect(),
             out: out.to_owned(),
             deps: deps.to_owned(),
             sysroot: self.toolchain.sysroot.clone(),
@@ -179,13 +184,18 @@ impl Call {
 
     /// The identities of its direct dependencies.
     pub fn identities(&self) -> Vec<Digest> {
-        let records = self.dependencies.iter().filter_map(|dependency| dependency.library.as_ref());
+        let records = self
+            .dependencies
+            .iter()
+            .filter_map(|dependency| dependency.library.as_ref());
         records.filter_map(|(record, _)| closure::identity(record)).collect()
     }
 
     /// What it was for, in cargo's words.
     pub fn summary(&self) -> CallSummary {
-        let Self { invocation, document, .. } = self;
+        let Self {
+            invocation, document, ..
+        } = self;
         let feature = |cfg: &String| cfg.strip_prefix("feature=\"")?.strip_suffix('"').map(str::to_owned);
         CallSummary {
             package: document.package.name.clone(),
@@ -200,7 +210,10 @@ impl Call {
             externs: (self.dependencies.iter())
                 .filter_map(|dependency| {
                     let (record, _) = dependency.library.as_ref()?;
-                    Some(CallExtern { name: dependency.name.clone(), unit_key: record.unit_key })
+                    Some(CallExtern {
+                        name: dependency.name.clone(),
+                        unit_key: record.unit_key,
+                    })
                 })
                 .collect(),
         }
@@ -214,10 +227,17 @@ impl Dependency {
             Some((record, Role::ProcMacro)) => ExternContent::ProcMacro(record.unit_key),
             Some((record, role)) => {
                 let digest = closure::role(record, *role).expect("a dependency was found by this output");
-                if *role == Role::Rlib { ExternContent::Rlib(digest) } else { ExternContent::Rmeta(digest) }
+                if *role == Role::Rlib {
+                    ExternContent::Rlib(digest)
+                } else {
+                    ExternContent::Rmeta(digest)
+                }
             }
         };
-        ExternInput { content, name: self.name.clone() }
+        ExternInput {
+            content,
+            name: self.name.clone(),
+        }
     }
 }
 
@@ -233,13 +253,17 @@ pub fn kind(crate_type: CrateType) -> CallKind {
 /// A quick look at the path; the files are compared with their archive later.
 fn is_in_registry(root: &Path) -> bool {
     let parent = |path: &Path| path.parent().map(Path::to_owned);
-    parent(root).and_then(|id| parent(&id)).is_some_and(|src| src.ends_with("registry/src"))
+    parent(root)
+        .and_then(|id| parent(&id))
+        .is_some_and(|src| src.ends_with("registry/src"))
 }
 
 fn variables() -> Result<BTreeMap<String, String>, NotHandled> {
     let mut counted = BTreeMap::new();
     for (name, value) in env::all() {
-        let Some(name) = name.to_str().filter(|name| env_counts(name)) else { continue };
+        let Some(name) = name.to_str().filter(|name| env_counts(name)) else {
+            continue;
+        };
         let value = value.into_string().map_err(|_| NotHandled::NotUtf8(name.to_owned()))?;
         counted.insert(name.to_owned(), value);
     }
@@ -249,8 +273,14 @@ fn variables() -> Result<BTreeMap<String, String>, NotHandled> {
 fn package(store: &Store, root: &Path, variables: &BTreeMap<String, String>) -> Result<Package, NotHandled> {
     let variable = |name: &str| variables.get(name).ok_or(NotHandled::NoPackage);
     let name = variable("CARGO_PKG_NAME")?.parse().map_err(|_| NotHandled::NoPackage)?;
-    let version = variable("CARGO_PKG_VERSION")?.parse().map_err(|_| NotHandled::NoPackage)?;
-    Ok(Package { checksum: sources::checksum(store, root)?, name, version })
+    let version = variable("CARGO_PKG_VERSION")?
+        .parse()
+        .map_err(|_| NotHandled::NoPackage)?;
+    Ok(Package {
+        checksum: sources::checksum(store, root)?,
+        name,
+        version,
+    })
 }
 
 fn dependencies(store: &Store, invocation: &Invocation) -> Result<Vec<Dependency>, NotHandled> {
@@ -261,15 +291,26 @@ fn dependencies(store: &Store, invocation: &Invocation) -> Result<Vec<Dependency
             dependencies.push(Dependency { name, library: None });
             continue;
         };
-        let digest = known::digest_at(store, path)
-            .map_err(|error| NotHandled::Dependency { name: name.clone(), problem: error.to_string() })?;
-        let record = store.output(digest).ok_or_else(|| NotHandled::UnknownDependency(name.clone()))?;
-        let role = record.outputs.iter().find(|output| output.sha256 == digest).map(|output| output.role);
+        let digest = known::digest_at(store, path).map_err(|error| NotHandled::Dependency {
+            name: name.clone(),
+            problem: error.to_string(),
+        })?;
+        let record = store
+            .output(digest)
+            .ok_or_else(|| NotHandled::UnknownDependency(name.clone()))?;
+        let role = record
+            .outputs
+            .iter()
+            .find(|output| output.sha256 == digest)
+            .map(|output| output.role);
         let role = role.ok_or_else(|| NotHandled::UnknownDependency(name.clone()))?;
         if role == Role::ProcMacro && is_impure_macro(&record.crate_name) {
             return Err(NotHandled::ImpureMacro(record.crate_name));
         }
-        dependencies.push(Dependency { name, library: Some((record, role)) });
+        dependencies.push(Dependency {
+            name,
+            library: Some((record, role)),
+        });
     }
     Ok(dependencies)
 }
@@ -279,24 +320,38 @@ fn closure(
     invocation: &Invocation,
     dependencies: &[Dependency],
 ) -> Result<(Closure, Option<Digest>), NotHandled> {
-    let direct: Vec<_> = dependencies.iter().filter_map(|dependency| Some(dependency.library.as_ref()?.0.clone())).collect();
+    let direct: Vec<_> = dependencies
+        .iter()
+        .filter_map(|dependency| Some(dependency.library.as_ref()?.0.clone()))
+        .collect();
     let closure = Closure::of(store, &direct).map_err(|error| NotHandled::UnknownDependency(error.to_string()))?;
     if !invocation.links() || direct.is_empty() {
         return Ok((closure, None));
     }
-    let objects = closure.objects().ok_or_else(|| NotHandled::UnknownDependency("a library's object code".into()))?;
+    let objects = closure
+        .objects()
+        .ok_or_else(|| NotHandled::UnknownDependency("a library's object code".into()))?;
     Ok((closure, Some(objects)))
 }
 
 fn out_dir(env: &Env, package_root: &Path) -> Result<(Option<OutDir>, Vec<PathBuf>), NotHandled> {
-    let Some(path) = env.absolute_path(env::OUT_DIR) else { return Ok((None, vec![])) };
-    path.to_str().ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
+    let Some(path) = env.absolute_path(env::OUT_DIR) else {
+        return Ok((None, vec![]));
+    };
+    path.to_str()
+        .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
     let registry = package_root.parent().unwrap_or(package_root);
     let out_dirs = spellings(&path).into_iter().map(|folder| (folder, remap::OUT_DIR));
     let registries = spellings(registry).into_iter().map(|folder| (folder, remap::REGISTRY));
     let folders: Vec<_> = out_dirs.chain(registries).collect();
     let tree = tree::digest(&path, &folders).map_err(NotHandled::OutDir)?;
-    Ok((Some(OutDir { path, tree: tree.digest }), tree.local))
+    Ok((
+        Some(OutDir {
+            path,
+            tree: tree.digest,
+        }),
+        tree.local,
+    ))
 }
 
 /// A folder as it was named and as the file system resolves it, which is how rustc sees the folder it runs in.

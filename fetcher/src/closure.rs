@@ -102,7 +102,11 @@ pub fn identity(record: &OutputRecord) -> Option<Digest> {
 
 /// The content of one of its outputs.
 pub fn role(record: &OutputRecord, role: Role) -> Option<Digest> {
-    record.outputs.iter().find(|output| output.role == role).map(|output| output.sha256)
+    record
+        .outputs
+        .iter()
+        .find(|output| output.role == role)
+        .map(|output| output.sha256)
 }
 
 fn link(stored: &Path, name: &Path) -> io::Result<()> {

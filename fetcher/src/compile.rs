@@ -60,11 +60,23 @@ pub enum Failure {
 
 /// Runs the canonical call of a unit; in a sandbox, when a builder names its program.
 pub fn compile(store: &Store, call: &Call, sandbox: Option<&Path>) -> Result<Compiled, Failure> {
-    let mut compilation = Compilation { store, call, sandbox, rmeta: None, announced: false };
+    let mut compilation = Compilation {
+        store,
+        call,
+        sandbox,
+        rmeta: None,
+        announced: false,
+    };
     match compilation.run() {
         Ok(Ok(compiled)) => Ok(compiled),
-        Ok(Err(status)) => Err(Failure::Rustc { status, announced: compilation.announced }),
-        Err(source) => Err(Failure::Around { source, announced: compilation.announced }),
+        Ok(Err(status)) => Err(Failure::Rustc {
+            status,
+            announced: compilation.announced,
+        }),
+        Err(source) => Err(Failure::Around {
+            source,
+            announced: compilation.announced,
+        }),
     }
 }
 
@@ -99,26 +111,44 @@ impl Compilation<'_> {
         for line in &diagnostics {
             messages::print(&remap::to_local_paths(line, &places));
         }
-        Ok(Ok(Compiled { compile_ms, bytes, not_kept }))
+        Ok(Ok(Compiled {
+            compile_ms,
+            bytes,
+            not_kept,
+        }))
     }
 
     fn prepare(&mut self, scratch: &Path) -> io::Result<Places> {
         let (out, deps) = (scratch.join("out"), scratch.join("deps"));
         fs::create_dir(&out)?;
         fs::create_dir(&deps)?;
-        let needs = if self.call.invocation.links() { Needs::Objects } else { Needs::Metadata };
+        let needs = if self.call.invocation.links() {
+            Needs::Objects
+        } else {
+            Needs::Metadata
+        };
         self.call.closure.link_into(self.store, &deps, needs)?;
         Ok(self.call.places(&out, &deps))
     }
 
     fn spawn(&self, places: &Places) -> io::Result<Child> {
-        let Call { key, document, invocation, rustc, .. } = self.call;
+        let Call {
+            key,
+            document,
+            invocation,
+            rustc,
+            ..
+        } = self.call;
         let args = remap::canonical_args(*key, document, invocation, &self.call.canonical_externs(), places);
         let mut command = match self.sandbox {
             Some(sandbox) => runner::sandboxed_rustc(sandbox, &[&places.out], rustc),
             None => Command::new(rustc),
         };
-        command.args(args).current_dir(&self.call.package_root).stderr(Stdio::piped()).spawn()
+        command
+            .args(args)
+            .current_dir(&self.call.package_root)
+            .stderr(Stdio::piped())
+            .spawn()
     }
 
     /// Reads rustc's messages, installs the metadata when it is announced, and keeps the diagnostics.
@@ -139,7 +169,8 @@ impl Compilation<'_> {
     /// Cargo starts dependents at this message, so everything that they need is in place before it.
     fn announce(&mut self, places: &Places) -> io::Result<()> {
         let output = self.take(places, Role::Rmeta)?;
-        self.store.write_output(&self.output_record(std::slice::from_ref(&output)))?;
+        self.store
+            .write_output(&self.output_record(std::slice::from_ref(&output)))?;
         self.rmeta = Some(output);
         if self.call.invocation.announces_artifacts {
             self.announced = true;
@@ -150,16 +181,37 @@ impl Compilation<'_> {
 
     /// Stores one output and installs it.
     fn take(&self, places: &Places, role: Role) -> io::Result<Output> {
-        let Call { key, document, invocation, .. } = self.call;
+        let Call {
+            key,
+            document,
+            invocation,
+            ..
+        } = self.call;
         let name = role.file_name(&document.crate_name, *key);
         let file = places.out.join(&name);
         let (sha256, size) = crate::store::digest_of_file(&file)?;
-        self.store.adopt(&file, sha256, if role.is_host_code() { Mode::Executable } else { Mode::Data })?;
-        let stored = self.store.blob(sha256, size).ok_or_else(|| io::Error::other("the store lost an output"))?;
+        self.store.adopt(
+            &file,
+            sha256,
+            if role.is_host_code() {
+                Mode::Executable
+            } else {
+                Mode::Data
+            },
+        )?;
+        let stored = self
+            .store
+            .blob(sha256, size)
+            .ok_or_else(|| io::Error::other("the store lost an output"))?;
         let destination = invocation.output(role);
         install(&stored, role, &destination)?;
         known::remember(self.store, &destination, sha256);
-        Ok(Output { name, role, sha256, size })
+        Ok(Output {
+            name,
+            role,
+            sha256,
+            size,
+        })
     }
 
     fn take_outputs(&mut self, places: &Places) -> io::Result<Vec<Output>> {
@@ -185,12 +237,23 @@ impl Compilation<'_> {
         diagnostics: &[String],
         compile_ms: u64,
     ) -> io::Result<Option<NotKept>> {
-        let Call { key, document, invocation, .. } = self.call;
+        let Call {
+            key,
+            document,
+            invocation,
+            ..
+        } = self.call;
         let dep_info_name = format!("{}-{}.d", document.crate_name, key.short());
         let dep_info = DepInfo::parse(&fs::read_to_string(places.out.join(dep_info_name))?);
         let roles: Vec<_> = outputs.iter().map(|output| output.role).collect();
-        fs::write(invocation.dep_info(), dep_info.to_text(&dep_info_targets(self.call, &roles)))?;
-        if outputs.iter().any(|output| matches!(output.role, Role::Rmeta | Role::ProcMacro)) {
+        fs::write(
+            invocation.dep_info(),
+            dep_info.to_text(&dep_info_targets(self.call, &roles)),
+        )?;
+        if outputs
+            .iter()
+            .any(|output| matches!(output.role, Role::Rmeta | Role::ProcMacro))
+        {
             self.store.write_output(&self.output_record(&outputs))?;
         }
         let mut glibc = None;
@@ -208,7 +271,8 @@ impl Compilation<'_> {
             Err(reason) => return Ok(Some(reason)),
         };
         let package = &document.package;
-        self.store.write_key(*key, &self.call.document_text, &package.name, &package.version)?;
+        self.store
+            .write_key(*key, &self.call.document_text, &package.name, &package.version)?;
         self.store.write_unit(&LocalUnit {
             version: 1,
             unit_key: *key,

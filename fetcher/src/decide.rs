@@ -75,7 +75,10 @@ impl Miss {
 
     /// Whether something was there but refused.
     pub fn is_rejection(&self) -> bool {
-        matches!(self, Self::Rejected(_) | Self::DamagedRecord(_) | Self::DamagedOutput(_))
+        matches!(
+            self,
+            Self::Rejected(_) | Self::DamagedRecord(_) | Self::DamagedOutput(_)
+        )
     }
 }
 
@@ -120,13 +123,21 @@ fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result
         }
         UnitOrigin::Fetched { proofs } => {
             let policy = trust_policy(config).map_err(Miss::NoTrustPolicy)?;
-            let subject = Subject { unit_key: call.key, document: &call.document, class: call.class() };
+            let subject = Subject {
+                unit_key: call.key,
+                document: &call.document,
+                class: call.class(),
+            };
             // It was fresh when it was fetched; who vouches for it is checked against the policy of now.
             let verified = policy.verify(&subject, unit.manifest.as_bytes(), proofs, Freshness::Any);
             Trusted::Quorum(verified.map_err(Miss::Rejected)?)
         }
     };
-    let mut reusable = Reusable { trusted, blobs: vec![], compile_ms: unit.compile_ms };
+    let mut reusable = Reusable {
+        trusted,
+        blobs: vec![],
+        compile_ms: unit.compile_ms,
+    };
     let manifest = reusable.manifest();
     if manifest.unit_key != call.key || call.document.expected_roles() != Some(&roles(manifest)[..]) {
         return Err(Miss::Rejected(Rejection::OtherUnit(manifest.unit_key)));
@@ -140,7 +151,9 @@ fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result
     }
     let mut blobs = vec![];
     for output in &manifest.outputs {
-        let blob = store.blob(output.sha256, output.size).ok_or(Miss::DamagedOutput(output.role))?;
+        let blob = store
+            .blob(output.sha256, output.size)
+            .ok_or(Miss::DamagedOutput(output.role))?;
         blobs.push((output.role, blob));
     }
     reusable.blobs = blobs;
@@ -179,5 +192,12 @@ fn check_glibc(store: &Store, manifest: &Manifest) -> Result<(), Miss> {
     let Some(needed) = &manifest.glibc else { return Ok(()) };
     let found = glibc::version(store);
     let new_enough = found.as_deref().and_then(glibc_version) >= glibc_version(needed);
-    if found.is_some() && new_enough { Ok(()) } else { Err(Miss::Glibc { needed: needed.clone(), found }) }
+    if found.is_some() && new_enough {
+        Ok(())
+    } else {
+        Err(Miss::Glibc {
+            needed: needed.clone(),
+            found,
+        })
+    }
 }

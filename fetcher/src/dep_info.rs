@@ -27,7 +27,10 @@ impl DepInfo {
                     Some((name, value)) => (name, Some(unescape_env(value))),
                     None => (env, None),
                 };
-                info.env.push(EnvDep { name: unescape_env(name), value });
+                info.env.push(EnvDep {
+                    name: unescape_env(name),
+                    value,
+                });
             } else if let Some((_, files)) = line.split_once(": ")
                 && !found
             {
@@ -112,7 +115,10 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let env = |name: &str, value: Option<&str>| EnvDep { name: name.into(), value: value.map(str::to_owned) };
+        let env = |name: &str, value: Option<&str>| EnvDep {
+            name: name.into(),
+            value: value.map(str::to_owned),
+        };
         let info = DepInfo {
             files: vec!["/r/a b/src/lib.rs".into(), "/r/a b/src/x.rs".into()],
             env: vec![env("SET", Some("a=b\n\\")), env("EMPTY", Some("")), env("UNSET", None)],

@@ -29,7 +29,9 @@ pub fn version(store: &Store) -> Option<String> {
 fn loaded_library() -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let path = |line: &str| line.find('/').map(|start| PathBuf::from(&line[start..]));
-    maps.lines().filter_map(path).find(|path| path.file_name().is_some_and(|name| name == "libc.so.6"))
+    maps.lines()
+        .filter_map(path)
+        .find(|path| path.file_name().is_some_and(|name| name == "libc.so.6"))
 }
 
 /// From the banner: `GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.`

@@ -70,7 +70,10 @@ mod tests {
         for role in [Role::Rmeta, Role::ProcMacro, Role::BuildScript] {
             let destination = folder.path().join(format!("{role:?}"));
             install(&stored, role, &destination).unwrap();
-            assert_ne!(fs::metadata(&destination).unwrap().ino(), fs::metadata(&stored).unwrap().ino());
+            assert_ne!(
+                fs::metadata(&destination).unwrap().ino(),
+                fs::metadata(&stored).unwrap().ino()
+            );
             fs::write(&destination, "changed in place").unwrap();
         }
         install(&stored, Role::Rlib, &folder.path().join("rlib")).unwrap();

@@ -42,5 +42,10 @@ fn memo_path(path: &Path) -> String {
 fn stamp(path: &Path) -> io::Result<String> {
     let metadata = fs::metadata(path)?;
     let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
-    Ok(format!("{} {} {} {seconds}.{nanoseconds}", metadata.dev(), metadata.ino(), metadata.len()))
+    Ok(format!(
+        "{} {} {} {seconds}.{nanoseconds}",
+        metadata.dev(),
+        metadata.ino(),
+        metadata.len()
+    ))
 }

@@ -31,7 +31,11 @@ impl Artifact {
 
     /// A notification about a file.
     pub fn new(artifact: &Path, emit: &str) -> Self {
-        Self { message_type: "artifact".into(), artifact: artifact.to_owned(), emit: emit.to_owned() }
+        Self {
+            message_type: "artifact".into(),
+            artifact: artifact.to_owned(),
+            emit: emit.to_owned(),
+        }
     }
 
     /// Prints it as rustc would.
@@ -55,6 +59,9 @@ mod tests {
         let artifact = Artifact::parse(line).unwrap();
         assert_eq!(artifact, Artifact::new(Path::new("/t/liba.rmeta"), "metadata"));
         assert_eq!(serde_json::to_string(&artifact).unwrap(), line);
-        assert_eq!(Artifact::parse(r#"{"$message_type":"diagnostic","message":"artifact"}"#), None);
+        assert_eq!(
+            Artifact::parse(r#"{"$message_type":"diagnostic","message":"artifact"}"#),
+            None
+        );
     }
 }

@@ -27,7 +27,10 @@ impl Given {
     /// Becomes the program, through the next wrapper if there is one. Returns only on failure.
     pub fn exec(&self, next: Option<&OsStr>) -> ExitCode {
         let error = self.command(next).exec();
-        messages::print(&format!("error: sealift: failed to run `{}`: {error}", self.program.display()));
+        messages::print(&format!(
+            "error: sealift: failed to run `{}`: {error}",
+            self.program.display()
+        ));
         ExitCode::from(127)
     }
 
@@ -35,7 +38,9 @@ impl Given {
     pub fn run_sandboxed(&self, sandbox: &Path) -> io::Result<ExitCode> {
         let out_dir = self.value("--out-dir").map(PathBuf::from);
         let writable: Vec<&Path> = out_dir.iter().map(PathBuf::as_path).collect();
-        let status = runner::sandboxed_rustc(sandbox, &writable, &self.program).args(&self.args).status()?;
+        let status = runner::sandboxed_rustc(sandbox, &writable, &self.program)
+            .args(&self.args)
+            .status()?;
         if let Some(script) = out_dir.and_then(|out_dir| self.build_script(&out_dir))
             && script.is_file()
             && status.success()
@@ -73,22 +78,38 @@ impl Given {
 
     fn value(&self, flag: &str) -> Option<&str> {
         let args: Vec<_> = self.args.iter().filter_map(|arg| arg.to_str()).collect();
-        let separate = args.iter().position(|arg| *arg == flag).and_then(|place| args.get(place + 1).copied());
+        let separate = args
+            .iter()
+            .position(|arg| *arg == flag)
+            .and_then(|place| args.get(place + 1).copied());
         separate.or_else(|| args.iter().find_map(|arg| arg.strip_prefix(flag)?.strip_prefix('=')))
     }
 
     /// A build script is a program that cargo compiles into a folder of its own without naming it.
     fn build_script(&self, out_dir: &Path) -> Option<PathBuf> {
         use crate::env::{CARGO_BIN_NAME, Env};
-        let extra = self.args.iter().filter_map(|arg| arg.to_str()).find_map(|arg| arg.strip_prefix("extra-filename="));
+        let extra = self
+            .args
+            .iter()
+            .filter_map(|arg| arg.to_str())
+            .find_map(|arg| arg.strip_prefix("extra-filename="));
         let is_script = self.value("--crate-type") == Some("bin") && Env::process().raw(CARGO_BIN_NAME).is_none();
-        is_script.then(|| out_dir.join(format!("{}{}", self.value("--crate-name").unwrap_or_default(), extra.unwrap_or_default())))
+        is_script.then(|| {
+            out_dir.join(format!(
+                "{}{}",
+                self.value("--crate-name").unwrap_or_default(),
+                extra.unwrap_or_default()
+            ))
+        })
     }
 }
 
 /// As a shell would tell it: 128 and the signal's number for a process that was stopped.
 pub fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 

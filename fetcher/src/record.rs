@@ -44,7 +44,11 @@ pub fn manifest(
     if !diagnostics.is_empty() && !is_usual_presentation(call) {
         return Err(NotKept::Presentation);
     }
-    let sources = dep_info.files.iter().map(|file| source(call, file)).collect::<Result<_, _>>()?;
+    let sources = dep_info
+        .files
+        .iter()
+        .map(|file| source(call, file))
+        .collect::<Result<_, _>>()?;
     let env_deps = (dep_info.env.iter())
         .map(|EnvDep { name, value }| EnvDep {
             name: name.clone(),
@@ -52,7 +56,10 @@ pub fn manifest(
         })
         .collect();
     Ok(Manifest {
-        diagnostics: diagnostics.iter().map(|line| remap::to_canonical_paths(line, places)).collect(),
+        diagnostics: diagnostics
+            .iter()
+            .map(|line| remap::to_canonical_paths(line, places))
+            .collect(),
         env_deps,
         glibc,
         outputs,
@@ -89,7 +96,10 @@ pub fn find_local_path(call: &Call, places: &Places, name: &str, content: &[u8])
     let folders = [&places.out, &places.deps, &call.invocation.out_dir];
     for folder in places.registry.iter().chain(&places.out_dir).chain(folders) {
         if memmem::find(content, folder.as_os_str().as_encoded_bytes()).is_some() {
-            return Err(NotKept::LocalPath { output: name.to_owned(), path: folder.display().to_string() });
+            return Err(NotKept::LocalPath {
+                output: name.to_owned(),
+                path: folder.display().to_string(),
+            });
         }
     }
     Ok(())
@@ -120,7 +130,11 @@ fn source(call: &Call, file: &Path) -> Result<Source, NotKept> {
     if root == SourceRoot::OutDir && call.local_files.iter().any(|local| local == relative) {
         return Err(NotKept::LocalFile(relative.to_owned()));
     }
-    let path = relative.to_str().filter(|path| !path.is_empty()).ok_or_else(outside)?.to_owned();
+    let path = relative
+        .to_str()
+        .filter(|path| !path.is_empty())
+        .ok_or_else(outside)?
+        .to_owned();
     Ok(Source { path, root })
 }
 
@@ -147,13 +161,19 @@ mod tests {
 
     #[test]
     fn the_newest_glibc_symbol_version_is_found() {
-        assert_eq!(needed_glibc(b"x\0GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.4\0GLIBC_PRIVATE\0"), Some("2.34".into()));
+        assert_eq!(
+            needed_glibc(b"x\0GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.4\0GLIBC_PRIVATE\0"),
+            Some("2.34".into())
+        );
         assert_eq!(needed_glibc(b"nothing"), None);
     }
 
     #[test]
     fn dots_are_taken_out_of_paths() {
-        assert_eq!(lexically_normal(Path::new("/a/src/../README.md")), Some("/a/README.md".into()));
+        assert_eq!(
+            lexically_normal(Path::new("/a/src/../README.md")),
+            Some("/a/README.md".into())
+        );
         assert_eq!(lexically_normal(Path::new("/../..")), None);
     }
 }

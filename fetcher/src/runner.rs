@@ -50,7 +50,9 @@ pub fn real_script(program: &Path) -> Option<PathBuf> {
     }
     // cargo gives the executable a second name in the same folder.
     let entries = fs::read_dir(program.parent()?).ok()?;
-    let mut real = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_real(path));
+    let mut real = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| is_real(path));
     real.next().filter(|_| real.next().is_none())
 }
 
@@ -92,12 +94,23 @@ fn script(real: &Path) -> io::Result<Command> {
 fn c_flags(env: &Env) -> Vec<(String, OsString)> {
     let Some(map) = prefix_map(env) else { return vec![] };
     let target = env.text("TARGET").unwrap_or_default();
-    let side = if env.text("HOST").as_deref() == Some(&target) { "HOST" } else { "TARGET" };
+    let side = if env.text("HOST").as_deref() == Some(&target) {
+        "HOST"
+    } else {
+        "TARGET"
+    };
     let mut flags = vec![];
     for kind in ["CFLAGS", "CXXFLAGS"] {
         // The most specific variable that is set is the only one that counts.
-        let names = [format!("{kind}_{target}"), format!("{kind}_{}", target.replace('-', "_")), format!("{side}_{kind}")];
-        let name = names.into_iter().find(|name| env.raw(name).is_some()).unwrap_or_else(|| kind.to_owned());
+        let names = [
+            format!("{kind}_{target}"),
+            format!("{kind}_{}", target.replace('-', "_")),
+            format!("{side}_{kind}"),
+        ];
+        let name = names
+            .into_iter()
+            .find(|name| env.raw(name).is_some())
+            .unwrap_or_else(|| kind.to_owned());
         let mut value = env.raw(&name).unwrap_or_default();
         if !value.is_empty() {
             value.push(" ");
@@ -112,13 +125,21 @@ fn c_flags(env: &Env) -> Vec<(String, OsString)> {
 fn prefix_map(env: &Env) -> Option<String> {
     let root = env.absolute_path(env::CARGO_MANIFEST_DIR)?;
     let out_dir = env.absolute_path(env::OUT_DIR)?;
-    let registry = root.parent().filter(|parent| parent.parent().is_some_and(|src| src.ends_with("registry/src")))?;
+    let registry = root
+        .parent()
+        .filter(|parent| parent.parent().is_some_and(|src| src.ends_with("registry/src")))?;
     let folders = [(registry, remap::REGISTRY), (&out_dir, remap::OUT_DIR)];
     let flag = |(from, to): (&Path, &str)| {
-        let from = from.to_str().filter(|from| !from.contains([' ', '\t', '"', '\'', '\\', '=']))?;
+        let from = from
+            .to_str()
+            .filter(|from| !from.contains([' ', '\t', '"', '\'', '\\', '=']))?;
         Some(format!("-ffile-prefix-map={from}={to}"))
     };
-    folders.into_iter().map(flag).collect::<Option<Vec<_>>>().map(|flags| flags.join(" "))
+    folders
+        .into_iter()
+        .map(flag)
+        .collect::<Option<Vec<_>>>()
+        .map(|flags| flags.join(" "))
 }
 
 fn is_real(path: &Path) -> bool {
@@ -150,19 +171,31 @@ mod tests {
 
     fn flags(more: &[(&str, &str)]) -> Vec<(String, String)> {
         let env = Env::made_up(HERE.iter().chain(more).copied());
-        c_flags(&env).into_iter().map(|(name, value)| (name, value.into_string().unwrap())).collect()
+        c_flags(&env)
+            .into_iter()
+            .map(|(name, value)| (name, value.into_string().unwrap()))
+            .collect()
     }
 
     #[test]
     fn c_compilers_get_the_same_path_rules_as_rustc() {
-        assert_eq!(flags(&[]), [("CFLAGS".into(), MAP.into()), ("CXXFLAGS".into(), MAP.to_owned())]);
+        assert_eq!(
+            flags(&[]),
+            [("CFLAGS".into(), MAP.into()), ("CXXFLAGS".into(), MAP.to_owned())]
+        );
     }
 
     #[test]
     fn what_the_user_set_is_added_to_where_it_counts() {
-        let flags = flags(&[("CFLAGS", "-O1"), ("CFLAGS_x86_64_unknown_linux_gnu", "-O2"), ("HOST_CXXFLAGS", "-O3")]);
-        let expected =
-            [("CFLAGS_x86_64_unknown_linux_gnu", format!("-O2 {MAP}")), ("HOST_CXXFLAGS", format!("-O3 {MAP}"))];
+        let flags = flags(&[
+            ("CFLAGS", "-O1"),
+            ("CFLAGS_x86_64_unknown_linux_gnu", "-O2"),
+            ("HOST_CXXFLAGS", "-O3"),
+        ]);
+        let expected = [
+            ("CFLAGS_x86_64_unknown_linux_gnu", format!("-O2 {MAP}")),
+            ("HOST_CXXFLAGS", format!("-O3 {MAP}")),
+        ];
         assert_eq!(flags, expected.map(|(name, value)| (name.to_owned(), value)));
     }
 

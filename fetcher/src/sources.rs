@@ -59,7 +59,10 @@ struct Seen {
 /// The SHA-256 of the package's `.crate`, after checking that `root` holds exactly its files.
 pub fn checksum(store: &Store, root: &Path) -> Result<Digest, SourceProblem> {
     let archive = archive_of(root).ok_or_else(|| SourceProblem::NotRegistry(root.to_owned()))?;
-    let unreadable = |error: io::Error| SourceProblem::Unreadable { path: root.to_owned(), problem: error.to_string() };
+    let unreadable = |error: io::Error| SourceProblem::Unreadable {
+        path: root.to_owned(),
+        problem: error.to_string(),
+    };
     let seen = walk(root).map_err(unreadable)?;
     let archive_stamp = stamp_of(&archive).map_err(unreadable)?;
     let name = root.to_string_lossy();
@@ -76,7 +79,11 @@ pub fn checksum(store: &Store, root: &Path) -> Result<Digest, SourceProblem> {
         return Err(SourceProblem::Changed(root.to_owned()));
     }
     if seen.newest < clock::seconds() - CLOCK_RESOLUTION {
-        let memo = Memo { files: seen.stamp, archive: archive_stamp, checksum };
+        let memo = Memo {
+            files: seen.stamp,
+            archive: archive_stamp,
+            checksum,
+        };
         // Losing the memory costs time only.
         let _ = store.write(&memo_path, &serde_json::to_vec(&memo).expect("a memo is always JSON"));
     }
@@ -103,18 +110,29 @@ fn walk(root: &Path) -> io::Result<Seen> {
     for entry in walkdir::WalkDir::new(root).sort_by_file_name() {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        let relative = entry.path().strip_prefix(root).expect("a walk stays below its root").to_owned();
+        let relative = entry
+            .path()
+            .strip_prefix(root)
+            .expect("a walk stays below its root")
+            .to_owned();
         if metadata.is_dir() {
             continue;
         }
         if !metadata.is_file() {
-            return Err(io::Error::other(format!("`{}` is not a regular file", entry.path().display())));
+            return Err(io::Error::other(format!(
+                "`{}` is not a regular file",
+                entry.path().display()
+            )));
         }
         hasher.update(format!("{:?} {}\n", relative.as_os_str(), stamp(&metadata)).as_bytes());
         newest = newest.max(metadata.ctime()).max(metadata.mtime());
         files.push(relative);
     }
-    Ok(Seen { files, stamp: hasher.finish(), newest })
+    Ok(Seen {
+        files,
+        stamp: hasher.finish(),
+        newest,
+    })
 }
 
 fn stamp_of(path: &Path) -> io::Result<Digest> {
@@ -193,7 +211,8 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
-            tar.append_data(&mut header, format!("a-1.0.0/{name}"), content.as_bytes()).unwrap();
+            tar.append_data(&mut header, format!("a-1.0.0/{name}"), content.as_bytes())
+                .unwrap();
             let path = root.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
@@ -201,7 +220,11 @@ mod tests {
         tar.into_inner().unwrap().finish().unwrap();
         fs::write(root.join(".cargo-ok"), "{\"v\":1}").unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        Registry { root, store, _folder: folder }
+        Registry {
+            root,
+            store,
+            _folder: folder,
+        }
     }
 
     #[test]

@@ -35,11 +35,14 @@ impl Store {
     /// The store below this folder, which need not exist yet. A store of another user is not opened.
     pub fn open(root: &Path) -> io::Result<Self> {
         match fs::metadata(root) {
-            Ok(metadata) if metadata.uid() != rustix::process::geteuid().as_raw() => {
-                Err(io::Error::new(io::ErrorKind::PermissionDenied, "the local store belongs to another user"))
-            }
+            Ok(metadata) if metadata.uid() != rustix::process::geteuid().as_raw() => Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the local store belongs to another user",
+            )),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(Self { root: root.join(VERSION_DIR) }),
+            _ => Ok(Self {
+                root: root.join(VERSION_DIR),
+            }),
         }
     }
 
@@ -55,7 +58,8 @@ impl Store {
 
     /// The record of a unit.
     pub fn unit(&self, key: UnitKey) -> Option<LocalUnit> {
-        self.read(&local::unit_path(key)).filter(|unit: &LocalUnit| unit.version == 1 && unit.unit_key == key)
+        self.read(&local::unit_path(key))
+            .filter(|unit: &LocalUnit| unit.version == 1 && unit.unit_key == key)
     }
 
     /// Writes the record of a unit; what it refers to must be there already.
@@ -65,7 +69,8 @@ impl Store {
 
     /// The library or proc macro with an output of this content.
     pub fn output(&self, digest: Digest) -> Option<OutputRecord> {
-        self.read(&local::output_path(digest)).filter(|record: &OutputRecord| record.version == 1)
+        self.read(&local::output_path(digest))
+            .filter(|record: &OutputRecord| record.version == 1)
     }
 
     /// Writes the record under each of its outputs.
@@ -244,7 +249,11 @@ mod tests {
         let digest = Digest::of(b"content");
         store.insert(b"content", digest, Mode::Data).unwrap();
         let path = store.blob(digest, 7).unwrap();
-        fs::File::open(&path).unwrap().file().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        fs::File::open(&path)
+            .unwrap()
+            .file()
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .unwrap();
         assert_eq!(store.blob(digest, 7), Some(path.clone()));
         assert_eq!(fs::metadata(&path).unwrap().mtime(), STORED_MTIME);
     }

@@ -50,7 +50,10 @@ struct Memo {
 
 /// The compiler behind this program for this target (the host's own when `None`).
 pub fn identify(store: &Store, rustc: &Path, target: Option<&str>) -> Result<Toolchain, ToolchainProblem> {
-    let unknown = |problem: String| ToolchainProblem::Unknown { rustc: rustc.to_owned(), problem };
+    let unknown = |problem: String| ToolchainProblem::Unknown {
+        rustc: rustc.to_owned(),
+        problem,
+    };
     let question = question(rustc, target);
     let memo_path = format!("memo/toolchains/{}", Digest::of(question.as_bytes()));
     if let Some(memo) = store.read::<Memo>(&memo_path)
@@ -60,7 +63,9 @@ pub fn identify(store: &Store, rustc: &Path, target: Option<&str>) -> Result<Too
     }
     let toolchain = ask(rustc, target).map_err(|error| unknown(error.to_string()))?;
     let version = &toolchain.compiler.verbose_version;
-    let official = version.lines().any(|line| line.starts_with("commit-hash: ") && !line.ends_with("unknown"))
+    let official = version
+        .lines()
+        .any(|line| line.starts_with("commit-hash: ") && !line.ends_with("unknown"))
         && !version.lines().next().is_some_and(|line| line.contains("-dev"))
         && toolchain.compiler.toolchain().is_some();
     if !official {
@@ -90,14 +95,23 @@ fn question(rustc: &Path, target: Option<&str>) -> String {
 fn ask(rustc: &Path, target: Option<&str>) -> io::Result<Toolchain> {
     let verbose_version = text(Command::new(rustc).arg("-vV").output()?)?;
     let sysroot = PathBuf::from(text(Command::new(rustc).arg("--print=sysroot").output()?)?.trim_end());
-    let host = verbose_version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    let host = verbose_version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap_or_default();
     let mut names = libraries(&sysroot.join("lib"), "librustc_driver-")?;
     names.extend(libraries(&library_folder(&sysroot, target.unwrap_or(host)), "libstd-")?);
     names.sort();
     if names.len() < 2 {
         return Err(io::Error::other("its sysroot lacks libstd or librustc_driver"));
     }
-    Ok(Toolchain { compiler: Compiler { sysroot: names, verbose_version }, sysroot })
+    Ok(Toolchain {
+        compiler: Compiler {
+            sysroot: names,
+            verbose_version,
+        },
+        sysroot,
+    })
 }
 
 fn text(output: std::process::Output) -> io::Result<String> {
@@ -126,20 +140,34 @@ fn libraries(folder: &Path, prefix: &str) -> io::Result<Vec<String>> {
 /// Times and sizes of the files that would change with the compiler.
 fn stamps(rustc: &Path, toolchain: &Toolchain, target: Option<&str>) -> io::Result<Vec<String>> {
     let Toolchain { compiler, sysroot } = toolchain;
-    let host = compiler.verbose_version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    let host = compiler
+        .verbose_version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap_or_default();
     let libraries = library_folder(sysroot, target.unwrap_or(host));
     let mut files = vec![sysroot.join("bin/rustc"), sysroot.join("lib"), libraries.clone()];
     if rustc.is_absolute() {
         files.push(rustc.to_owned());
     }
     for name in &compiler.sysroot {
-        files.push(if name.starts_with("libstd-") { libraries.join(name) } else { sysroot.join("lib").join(name) });
+        files.push(if name.starts_with("libstd-") {
+            libraries.join(name)
+        } else {
+            sysroot.join("lib").join(name)
+        });
     }
     files
         .iter()
         .map(|file| {
             let metadata = fs::metadata(file)?;
-            Ok(format!("{} {} {}.{}", metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+            Ok(format!(
+                "{} {} {}.{}",
+                metadata.ino(),
+                metadata.len(),
+                metadata.mtime(),
+                metadata.mtime_nsec()
+            ))
         })
         .collect()
 }

@@ -38,7 +38,10 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
         }
         let relative = entry.path().strip_prefix(root).expect("a walk stays below its root");
         if !metadata.is_file() {
-            return Err(io::Error::other(format!("`{}` in `OUT_DIR` is not a regular file", relative.display())));
+            return Err(io::Error::other(format!(
+                "`{}` in `OUT_DIR` is not a regular file",
+                relative.display()
+            )));
         }
         let name = relative
             .to_str()
@@ -59,7 +62,10 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
         hasher.update(head.as_bytes());
         hasher.update(&content);
     }
-    Ok(Tree { digest: hasher.finish(), local })
+    Ok(Tree {
+        digest: hasher.finish(),
+        local,
+    })
 }
 
 /// How every file with rustc's metadata begins; the version of the format follows.
@@ -68,12 +74,13 @@ const METADATA: &[u8] = b"rust\0\0\0";
 /// `autocfg_<random>_<number>.ll`: the code of an attempt to compile something.
 fn is_autocfg_probe(name: &str) -> bool {
     let stem = name.strip_prefix("autocfg_").and_then(|name| name.strip_suffix(".ll"));
-    stem.and_then(|stem| stem.split_once('_')).is_some_and(|(random, number)| {
-        random.len() == 16
-            && random.bytes().all(|b| b.is_ascii_hexdigit())
-            && !number.is_empty()
-            && number.bytes().all(|b| b.is_ascii_digit())
-    })
+    stem.and_then(|stem| stem.split_once('_'))
+        .is_some_and(|(random, number)| {
+            random.len() == 16
+                && random.bytes().all(|b| b.is_ascii_hexdigit())
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+        })
 }
 
 fn replace(mut content: Vec<u8>, folders: &[(PathBuf, &str)]) -> (Vec<u8>, bool) {
@@ -124,8 +131,14 @@ mod tests {
     #[test]
     fn metadata_that_a_probe_left_counts_by_its_name_only_and_is_noted() {
         let probe = |name: &str, text: &str| tree(&[(name, format!("rust\0\0\0\n{text}"))]).1;
-        assert_eq!(probe("can_compile", "one").digest, probe("can_compile", "the other").digest);
-        assert_ne!(probe("can_compile", "one").digest, probe("cannot_compile", "one").digest);
+        assert_eq!(
+            probe("can_compile", "one").digest,
+            probe("can_compile", "the other").digest
+        );
+        assert_ne!(
+            probe("can_compile", "one").digest,
+            probe("cannot_compile", "one").digest
+        );
         assert_eq!(probe("can_compile", "one").local, [Path::new("can_compile")]);
     }
 
@@ -133,7 +146,10 @@ mod tests {
     fn what_autocfg_left_behind_does_not_count_and_is_noted() {
         let name = "autocfg_3bc6ac64c35bef6d_0.ll";
         let (_a, one) = tree(&[(name, "; ModuleID = 1".into()), ("gen.rs", "fn a() {}".into())]);
-        let (_b, other) = tree(&[("autocfg_cef8a47600c1c2c5_0.ll", "2".into()), ("gen.rs", "fn a() {}".into())]);
+        let (_b, other) = tree(&[
+            ("autocfg_cef8a47600c1c2c5_0.ll", "2".into()),
+            ("gen.rs", "fn a() {}".into()),
+        ]);
         let (_c, none) = tree(&[("gen.rs", "fn a() {}".into())]);
         assert_eq!((one.digest, other.digest), (none.digest, none.digest));
         assert_eq!(one.local, [Path::new(name)]);

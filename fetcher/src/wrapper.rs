@@ -34,18 +34,31 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         messages::print("error: sealift-rustc is run by cargo as a rustc wrapper\nhint: see `cargo sealift --help`");
         return ExitCode::from(2);
     };
-    let given = Given { program: program.into(), args: args.collect() };
+    let given = Given {
+        program: program.into(),
+        args: args.collect(),
+    };
     let started = Instant::now();
     let config = Config::load();
     let next = config.next_wrapper.as_deref();
     let text: Option<Vec<String>> = given.args.iter().map(|arg| arg.to_str().map(str::to_owned)).collect();
     let text = text.ok_or(Unsupported::NotUtf8);
-    if let Ok(Err(Unsupported::NotACompilation | Unsupported::NotCargo)) = text.as_ref().map(|text| Invocation::parse(text)) {
+    if let Ok(Err(Unsupported::NotACompilation | Unsupported::NotCargo)) =
+        text.as_ref().map(|text| Invocation::parse(text))
+    {
         return given.exec(next);
     }
-    let Some(store) = config.store().and_then(|root| Store::open(root).ok()) else { return given.exec(next) };
-    let report = Report { root: config.store().expect("it was opened").to_owned(), started };
-    match text.map_err(NotHandled::from).and_then(|text| Call::understand(&store, &given.program, &text)) {
+    let Some(store) = config.store().and_then(|root| Store::open(root).ok()) else {
+        return given.exec(next);
+    };
+    let report = Report {
+        root: config.store().expect("it was opened").to_owned(),
+        started,
+    };
+    match text
+        .map_err(NotHandled::from)
+        .and_then(|text| Call::understand(&store, &given.program, &text))
+    {
         Ok(call) => handle(&store, &config, &given, &call, &report),
         Err(why) => pass_through(&config, &given, &report, &why),
     }
@@ -57,7 +70,11 @@ fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &R
     let miss = match decide::decide(store, config, call, &places) {
         Decision::Reuse(unit) => match reuse(store, call, &unit, &places) {
             Ok(bytes) => {
-                let outcome = if unit.was_fetched() { Outcome::HitFetched } else { Outcome::HitCompiled };
+                let outcome = if unit.was_fetched() {
+                    Outcome::HitFetched
+                } else {
+                    Outcome::HitCompiled
+                };
                 report.unit(call, outcome, None, unit.compile_ms(), 0, bytes);
                 return ExitCode::SUCCESS;
             }
@@ -105,7 +122,9 @@ fn install_all(
 ) -> io::Result<()> {
     let manifest = unit.manifest();
     // First what dependents need to be handled, so that nothing in a target folder is unknown.
-    let identity = manifest.output(Role::Rmeta).or_else(|| manifest.output(Role::ProcMacro));
+    let identity = manifest
+        .output(Role::Rmeta)
+        .or_else(|| manifest.output(Role::ProcMacro));
     if let Some(identity) = identity {
         let record = compile::output_record(call, manifest.outputs.iter().map(|output| (output.role, output.sha256)));
         if store.output(identity.sha256).as_ref() != Some(&record) {
@@ -147,7 +166,14 @@ fn compile(
                 Some(not_kept) => format!("{reason}; not kept: {not_kept}"),
                 None => reason.to_owned(),
             };
-            report.unit(call, outcome, Some(reason), compiled.compile_ms, compiled.compile_ms, compiled.bytes);
+            report.unit(
+                call,
+                outcome,
+                Some(reason),
+                compiled.compile_ms,
+                compiled.compile_ms,
+                compiled.bytes,
+            );
             ExitCode::SUCCESS
         }
         Err(Failure::Rustc { status, .. }) if stopped_by_user(status) => exit_code(status),
@@ -176,7 +202,10 @@ fn as_cargo_asked(config: &Config, given: &Given, announced: bool) -> ExitCode {
         None => return given.exec(next),
     };
     ran.unwrap_or_else(|error| {
-        messages::print(&format!("error: sealift: failed to run `{}`: {error}", given.program.display()));
+        messages::print(&format!(
+            "error: sealift: failed to run `{}`: {error}",
+            given.program.display()
+        ));
         ExitCode::from(127)
     })
 }
@@ -245,7 +274,9 @@ impl Report {
         let env = Env::process();
         let crate_name = given.args.iter().skip_while(|arg| *arg != "--crate-name").nth(1);
         self.append(UnitEvent {
-            crate_name: crate_name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            crate_name: crate_name
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             package: env.text("CARGO_PKG_NAME"),
             package_version: env.text("CARGO_PKG_VERSION"),
             kind: None,
@@ -269,7 +300,9 @@ impl Report {
 /// The build that `cargo sealift` named, else the cargo process that called this wrapper.
 fn build() -> Option<BuildId> {
     let named: Option<BuildId> = Env::process().text(env::BUILD).and_then(|name| name.parse().ok());
-    named.filter(|build| build.is_running()).or_else(|| BuildId::of_process(std::os::unix::process::parent_id()))
+    named
+        .filter(|build| build.is_running())
+        .or_else(|| BuildId::of_process(std::os::unix::process::parent_id()))
 }
 
 /// Whether this program was started in place of a build script, and by which real executable it is replaced.

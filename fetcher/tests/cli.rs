@@ -87,7 +87,8 @@ fn a_signal_that_ends_cargo_ends_us() {
 #[test]
 fn a_signal_that_reaches_us_alone_is_passed_on() {
     // cargo ends itself only when it gets the signal that it makes its parent get.
-    let user = User::with_cargo("trap 'exit 42' TERM; kill -TERM $PPID; n=0; while [ $n -lt 2000000 ]; do n=$((n + 1)); done");
+    let user =
+        User::with_cargo("trap 'exit 42' TERM; kill -TERM $PPID; n=0; while [ $n -lt 2000000 ]; do n=$((n + 1)); done");
     assert_eq!(user.run(&["sealift", "build"]).status.code(), Some(42));
 }
 

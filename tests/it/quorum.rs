@@ -14,7 +14,7 @@ fn host_code_of_one_operator_alone_is_not_used_while_its_libraries_are() {
     Project::Greeter.checkout(&sources);
     let alone = &world.operators()[0];
     world
-        .publish_one(alone, &Source::Project(sources), &[Profile::Dev], |_| {})
+        .publish_one(alone, &Source::Project(sources), &[Profile::Dev])
         .expect("published");
 
     let person = Person::with(Project::Greeter);

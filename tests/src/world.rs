@@ -4,10 +4,12 @@
 //! Must not know what operators build or how anything is stored.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -211,36 +213,37 @@ impl World {
         Ok(fs_err::write(self.folder.join("env"), text)?)
     }
 
-    /// Lets every operator build and publish, one after the other. `said` gets each line of theirs.
+    /// Lets every operator build and publish. `said` gets each operator's name and a line of its words.
     ///
     /// # Errors
     /// If one fails.
-    pub fn publish(&self, source: &Source, profiles: &[Profile], mut said: impl FnMut(&str, &str)) -> Result<()> {
-        for operator in &self.operators {
-            self.publish_one(operator, source, profiles, |line| said(&operator.name, line))?;
-        }
-        Ok(())
+    pub fn publish(&self, source: &Source, profiles: &[Profile], said: impl Fn(&str, &str) + Sync) -> Result<()> {
+        self.publish_by(&self.operators, source, profiles, said)
     }
 
     /// Lets one operator build and publish.
     ///
     /// # Errors
     /// If it fails.
-    pub fn publish_one(
+    pub fn publish_one(&self, operator: &Operator, source: &Source, profiles: &[Profile]) -> Result<()> {
+        self.publish_by(std::slice::from_ref(operator), source, profiles, |_, _| {})
+    }
+
+    fn publish_by(
         &self,
-        operator: &Operator,
+        operators: &[Operator],
         source: &Source,
         profiles: &[Profile],
-        said: impl FnMut(&str),
+        said: impl Fn(&str, &str) + Sync,
     ) -> Result<()> {
-        let Some(mut command) = build_command(&self.programs, operator, &self.access().url, source) else {
-            return Ok(());
-        };
-        for profile in profiles {
-            command.arg("--profile").arg(profile.to_string());
-        }
-        run_watched(&mut command, said).with_context(|| format!("operator `{}` failed to publish", operator.name))?;
-        Ok(())
+        let url = self.access().url;
+        side_by_side(operators, said, |operator| {
+            let mut command = build_command(&self.programs, operator, &url, source)?;
+            for profile in profiles {
+                command.arg("--profile").arg(profile.to_string());
+            }
+            Some(command)
+        })
     }
 }
 
@@ -253,22 +256,43 @@ pub fn publish_in(folder: &Path, programs: &Programs, words: Vec<OsString>) -> R
     let text = fs_err::read(&path).context("no world runs there\nhint: `./x world DIR` starts one")?;
     let record: Record = serde_json::from_slice(&text).with_context(|| format!("malformed `{}`", path.display()))?;
     let source = Source::Words(words);
-    for operator in &record.operators {
-        let Some(mut command) = build_command(programs, operator, &record.url, &source) else {
-            continue;
+    let said = |name: &str, line: &str| {
+        let _ = writeln!(std::io::stderr().lock(), "{name}: {line}");
+    };
+    side_by_side(&record.operators, said, |operator| {
+        build_command(programs, operator, &record.url, &source)
+    })
+}
+
+/// Runs a command for each operator, as many at a time as there are processors: an operator's second pass uses one only.
+fn side_by_side(
+    operators: &[Operator],
+    said: impl Fn(&str, &str) + Sync,
+    command: impl Fn(&Operator) -> Option<Command> + Sync,
+) -> Result<()> {
+    let (said, command) = (&said, &command);
+    let publish = |operator: &Operator| -> Result<()> {
+        let Some(mut command) = command(operator) else {
+            return Ok(());
         };
-        let status = command.status().context("failed to start `sealift-builder`")?;
-        ensure!(status.success(), "operator `{}` failed: {status}", operator.name);
+        run_watched(&mut command, |line| said(&operator.name, line))
+            .with_context(|| format!("operator `{}` failed to publish", operator.name))?;
+        Ok(())
+    };
+    for some in operators.chunks(std::thread::available_parallelism().map_or(1, Into::into)) {
+        std::thread::scope(|scope| {
+            let running: Vec<_> = some.iter().map(|operator| scope.spawn(|| publish(operator))).collect();
+            let ended = running
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked"))));
+            // Every operator ends its work, whatever becomes of the others.
+            ended.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+        })?;
     }
     Ok(())
 }
 
-fn build_command(
-    programs: &Programs,
-    operator: &Operator,
-    url: &str,
-    source: &Source,
-) -> Option<std::process::Command> {
+fn build_command(programs: &Programs, operator: &Operator, url: &str, source: &Source) -> Option<Command> {
     let mut command = clean_command(programs.builder());
     command
         .arg("build")

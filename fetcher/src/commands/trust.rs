@@ -65,7 +65,9 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
         document.witnesses.len()
     )?;
     for (log, size) in &logs {
-        let seen = size.map_or("not seen yet".into(), |size| format!("seen with {}", count(size, "entry")));
+        let seen = size.map_or("not seen yet".into(), |size| {
+            format!("seen with {}", count(size, "entry"))
+        });
         writeln!(text, "operator        {} (log {}, {seen})", log.operator, log.epoch)?;
     }
     shell::data(&text)?;

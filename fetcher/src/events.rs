@@ -1,7 +1,7 @@
 //! What happened in each build: `builds/<pid>-<start>.jsonl` in the local store, one [`BuildEvent`] a line.
 //!
 //! Owns how a build is named, and reading and appending its events. Both programs use it, so it stays light.
-//! Must not know what the events are counted for (that is [`crate::report`]'s).
+//! Must not know what the events are counted for (that is `report`'s).
 
 use std::fmt;
 use std::io::{self, Write as _};

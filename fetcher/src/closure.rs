@@ -87,7 +87,10 @@ impl Closure {
                 };
                 if wanted {
                     let name = output.role.file_name(&record.crate_name, record.unit_key);
-                    link(&store.path(&cas_path(output.sha256)), &folder.join(name))?;
+                    let size = fs::metadata(store.path(&cas_path(output.sha256)))?.len();
+                    let stored = store.blob(output.sha256, size);
+                    let stored = stored.ok_or_else(|| io::Error::other("a dependency in the store is damaged"))?;
+                    link(&stored, &folder.join(name))?;
                 }
             }
         }

@@ -169,8 +169,10 @@ impl Compilation<'_> {
     /// Cargo starts dependents at this message, so everything that they need is in place before it.
     fn announce(&mut self, places: &Places) -> io::Result<()> {
         let output = self.take(places, Role::Rmeta)?;
-        self.store
-            .write_output(&self.output_record(std::slice::from_ref(&output)))?;
+        // Without the record dependents are not handled, which is no failure.
+        let _ = self
+            .store
+            .write_output(&self.output_record(std::slice::from_ref(&output)));
         self.rmeta = Some(output);
         if self.call.invocation.announces_artifacts {
             self.announced = true;
@@ -190,21 +192,16 @@ impl Compilation<'_> {
         let name = role.file_name(&document.crate_name, *key);
         let file = places.out.join(&name);
         let (sha256, size) = crate::store::digest_of_file(&file)?;
-        self.store.adopt(
-            &file,
-            sha256,
-            if role.is_host_code() {
-                Mode::Executable
-            } else {
-                Mode::Data
-            },
-        )?;
-        let stored = self
-            .store
-            .blob(sha256, size)
-            .ok_or_else(|| io::Error::other("the store lost an output"))?;
+        let mode = if role.is_host_code() {
+            Mode::Executable
+        } else {
+            Mode::Data
+        };
+        // Cargo may have started dependents against the metadata already, so a store that is full must not be a failure:
+        // what is not stored is installed as rustc wrote it.
+        let stored = (self.store.adopt(&file, sha256, mode).ok()).and_then(|()| self.store.blob(sha256, size));
         let destination = invocation.output(role);
-        install(&stored, role, &destination)?;
+        install(stored.as_deref().unwrap_or(&file), role, &destination)?;
         known::remember(self.store, &destination, sha256);
         Ok(Output {
             name,
@@ -253,8 +250,9 @@ impl Compilation<'_> {
         if outputs
             .iter()
             .any(|output| matches!(output.role, Role::Rmeta | Role::ProcMacro))
+            && let Err(error) = self.store.write_output(&self.output_record(&outputs))
         {
-            self.store.write_output(&self.output_record(&outputs))?;
+            return Ok(Some(NotKept::Store(error.to_string())));
         }
         let mut glibc = None;
         for output in &outputs {
@@ -271,17 +269,18 @@ impl Compilation<'_> {
             Err(reason) => return Ok(Some(reason)),
         };
         let package = &document.package;
-        self.store
-            .write_key(*key, &self.call.document_text, &package.name, &package.version)?;
-        self.store.write_unit(&LocalUnit {
+        let unit = LocalUnit {
             version: 1,
             unit_key: *key,
             manifest: manifest.to_canonical(),
             origin: UnitOrigin::Compiled,
             compile_ms,
             call: Some(self.call.summary()),
-        })?;
-        Ok(None)
+        };
+        let kept = (self.store)
+            .write_key(*key, &self.call.document_text, &package.name, &package.version)
+            .and_then(|()| self.store.write_unit(&unit));
+        Ok(kept.err().map(|error| NotKept::Store(error.to_string())))
     }
 
     fn output_record(&self, outputs: &[Output]) -> OutputRecord {

@@ -114,9 +114,12 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     let offers = &selection.offers;
     let mut verifying = begin.elapsed();
 
-    remote
-        .budget()
-        .allow_downloads(Duration::from_millis(offers.iter().map(|offer| offer.compile_ms).sum()));
+    remote.budget().allow_downloads(Duration::from_millis(
+        // Unsigned numbers: they may be anything.
+        offers
+            .iter()
+            .fold(0_u64, |sum, offer| sum.saturating_add(offer.compile_ms)),
+    ));
     order.progress.downloading(offers.len());
     let downloads = &Downloads::new(&remote, &deposit);
     let mut results = futures::stream::iter(offers)

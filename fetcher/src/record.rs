@@ -25,6 +25,8 @@ pub enum NotKept {
     LocalPath { output: String, path: String },
     #[error("its diagnostics were asked for in a form that others do not use")]
     Presentation,
+    #[error("the local store does not take it: {0}")]
+    Store(String),
     #[error("its output cannot be read: {0}")]
     Unreadable(String),
 }

@@ -19,7 +19,7 @@
 //! | `--out-dir`, `-L dependency`, target folder, `CARGO_HOME` | no | where things lie; the canonical call remaps them |
 //! | `--error-format`, `--json`, `--color`, `--diagnostic-width` | no | presentation, untracked in rustc |
 //! | linker and link arguments | no | moot where nothing is linked; host programs are linked by the canonical linker, and arguments that could change what they do make the call unsupported |
-//! | foreign `-L native` | no | dropped where nothing is linked, unsupported where something is |
+//! | foreign `-L native` | no | dropped where nothing is linked or bundled, unsupported where something is |
 //!
 //! Owns the key document and its one spelling. Must not know where inputs come from, nor what is done with a key.
 
@@ -325,6 +325,12 @@ fn lints(lints: &[(String, String)]) -> Vec<String> {
         .collect()
 }
 
+/// Whether static libraries end in the output: where they are found is then an input.
+fn bundles(call: &Invocation) -> bool {
+    call.emit == crate::invocation::Emit::MetadataAndLink
+        && call.native_libs.iter().any(|lib| lib.starts_with("static"))
+}
+
 fn native_search(inputs: &Inputs<'_>) -> Result<Vec<String>, NoKey> {
     let mut search = vec![];
     for entry in &inputs.invocation.native_search {
@@ -333,7 +339,9 @@ fn native_search(inputs: &Inputs<'_>) -> Result<Vec<String>, NoKey> {
             .and_then(|out_dir| entry.path.strip_prefix(&out_dir.path).ok());
         match inside {
             Some(path) => search.push(format!("{}={}", entry.kind, text(path)?)),
-            None if inputs.invocation.links() => return Err(NoKey::NativeSearch(entry.path.display().to_string())),
+            None if inputs.invocation.links() || bundles(inputs.invocation) => {
+                return Err(NoKey::NativeSearch(entry.path.display().to_string()));
+            }
             None => {}
         }
     }

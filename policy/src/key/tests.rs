@@ -211,6 +211,18 @@ fn a_host_program_has_no_key_under_link_arguments_that_could_change_it() {
 }
 
 #[test]
+fn a_library_that_bundles_from_a_foreign_folder_has_no_key() {
+    let call = format!("{CALL} -l static=ssl -L native=/opt/ssl/lib");
+    assert!(matches!(World::new().document(&call), Err(NoKey::NativeSearch(_))));
+    assert!(World::new().document(&call.replace("static=ssl", "ssl")).is_ok());
+    assert!(
+        World::new()
+            .document(&call.replace("metadata,link", "metadata"))
+            .is_ok()
+    );
+}
+
+#[test]
 fn a_crate_root_outside_its_package_has_no_key() {
     for root in ["/r/other/src/lib.rs", "/r/serde_json-1.0.150/../x.rs", "src/lib.rs"] {
         let call = CALL.replace("/r/serde_json-1.0.150/src/lib.rs", root);

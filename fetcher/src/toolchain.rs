@@ -56,7 +56,8 @@ pub fn identify(store: &Store, rustc: &Path, target: Option<&str>) -> Result<Too
     };
     let question = question(rustc, target);
     let memo_path = format!("memo/toolchains/{}", Digest::of(question.as_bytes()));
-    if let Some(memo) = store.read::<Memo>(&memo_path)
+    if is_pinned(rustc)
+        && let Some(memo) = store.read::<Memo>(&memo_path)
         && stamps(rustc, &memo.toolchain, target).is_ok_and(|stamps| stamps == memo.stamps)
     {
         return Ok(memo.toolchain);
@@ -78,18 +79,18 @@ pub fn identify(store: &Store, rustc: &Path, target: Option<&str>) -> Result<Too
     Ok(memo.toolchain)
 }
 
-/// What decides which compiler a program name runs: of rustup's proxy also what it goes by.
+/// Whether the program and its environment alone say which compiler runs. A name that is searched for, or rustup's
+/// proxy without a toolchain, may run another one tomorrow although every file of today's is unchanged.
+fn is_pinned(rustc: &Path) -> bool {
+    let is_proxy = fs::canonicalize(rustc).is_ok_and(|path| path.file_name().is_some_and(|name| name == "rustup"));
+    rustc.is_absolute() && (!is_proxy || Env::process().non_empty(env::RUSTUP_TOOLCHAIN).is_some())
+}
+
+/// What decides which compiler a pinned program runs.
 fn question(rustc: &Path, target: Option<&str>) -> String {
     let env = Env::process();
-    let mut question = format!("{rustc:?} {target:?}");
-    let is_proxy = fs::canonicalize(rustc).is_ok_and(|path| path.file_name().is_some_and(|name| name == "rustup"));
-    if is_proxy || !rustc.is_absolute() {
-        for name in [env::RUSTUP_TOOLCHAIN, env::RUSTUP_HOME, env::PATH] {
-            question += &format!(" {:?}", env.raw(name));
-        }
-        question += &format!(" {:?}", std::env::current_dir().ok());
-    }
-    question
+    let [toolchain, home] = [env::RUSTUP_TOOLCHAIN, env::RUSTUP_HOME].map(|name| env.raw(name));
+    format!("{rustc:?} {target:?} {toolchain:?} {home:?}")
 }
 
 fn ask(rustc: &Path, target: Option<&str>) -> io::Result<Toolchain> {

@@ -2,6 +2,7 @@
 //!
 //! Owns the arguments and the exit codes. Must not know how any command works.
 
+mod beside;
 mod completions;
 mod context;
 mod doctor;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::events::BuildId;
 use crate::report::shell::{Shell, Verbosity};
 use context::Context;
 
@@ -40,7 +42,7 @@ struct Cli {
 const LONG: &str = "Fetches prebuilt, verified crates.io dependencies and compiles the rest as if it were not there.
 
 `cargo sealift build`, `check`, `test`, `run`, `clippy`, `doc` and every other cargo command with its arguments: \
-fetch what the command will need, then run cargo with Sealift's wrapper.";
+run cargo with Sealift's wrapper, and fetch what the command needs beside it.";
 
 const EXAMPLES: &str = "Examples:
   cargo sealift build --release      Build once with Sealift
@@ -75,7 +77,10 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Any cargo command: fetch what it will need, then run it
+    /// The wrapper's own: the prefetch that runs beside a cargo and ends with it
+    #[command(hide = true, name = "prefetch-beside")]
+    Beside(BesideArgs),
+    /// Any cargo command, with what it needs fetched beside it
     #[command(external_subcommand)]
     Cargo(Vec<OsString>),
 }
@@ -100,6 +105,16 @@ struct FetchArgs {
     /// The cargo command, `build` by default
     #[arg(last = true)]
     command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+struct BesideArgs {
+    /// The cargo process
+    cargo: BuildId,
+    /// The build to whose events it belongs
+    build: BuildId,
+    /// The compiler that cargo uses
+    rustc: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -233,6 +248,7 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Request(args) => request::run(context, args),
         Command::Trust(TrustCommand::Show(format)) => trust::show(context, format),
         Command::Gc(args) => gc::run(context, &args),
+        Command::Beside(args) => beside::run(context, &args),
         Command::Completions { shell } => completions::run(shell),
     }
 }

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub offline: bool,
     /// What looks like an attack is an error.
     pub strict: bool,
+    /// Time that a build may lose to waiting for downloads that do not come.
+    pub patience: Duration,
     /// The wrapper that gets what Sealift does not handle. Known even when Sealift steps aside.
     pub next_wrapper: Option<OsString>,
     /// The folder of `config.toml`, when there can be one.
@@ -93,6 +96,9 @@ pub struct ConfigFile {
     /// As `SEALIFT_STRICT`.
     #[serde(skip_serializing_if = "is_false")]
     pub strict: bool,
+    /// As `SEALIFT_PATIENCE`, in whole seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
     /// As `SEALIFT_NEXT_WRAPPER`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_wrapper: Option<String>,
@@ -152,6 +158,9 @@ impl Config {
                 .filter(|url| !url.is_empty()),
             offline: env.raw(env::OFFLINE).map_or(file.offline, |_| env.switch(env::OFFLINE)),
             strict: env.raw(env::STRICT).map_or(file.strict, |_| env.switch(env::STRICT)),
+            patience: patience(env)
+                .or_else(|| file.patience.map(|seconds| Duration::from_secs(seconds.into())))
+                .unwrap_or(DEFAULT_PATIENCE),
             next_wrapper: match env.raw(env::NEXT_WRAPPER) {
                 Some(wrapper) => Some(wrapper).filter(|wrapper| !wrapper.is_empty()),
                 None => file.next_wrapper.map(OsString::from),
@@ -202,12 +211,24 @@ fn config_folder(env: &Env) -> Option<PathBuf> {
     Some(base.join("sealift"))
 }
 
+fn patience(env: &Env) -> Option<Duration> {
+    let seconds = env.text(env::PATIENCE)?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .map(|patience| patience.min(LONGEST_PATIENCE))
+}
+
 fn default_store(env: &Env) -> Option<PathBuf> {
     let base = env
         .absolute_path(env::XDG_CACHE_HOME)
         .or_else(|| Some(env.absolute_path(env::HOME)?.join(".cache")))?;
     Some(base.join("sealift"))
 }
+
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// More would not be a budget.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
@@ -274,6 +295,14 @@ mod tests {
         assert_eq!(config.url.as_deref(), Some("http://other.example"));
         assert_eq!(config.next_wrapper, None);
         assert!(!config.strict && config.offline);
+    }
+
+    #[test]
+    fn patience_is_in_seconds_and_nonsense_is_the_default() {
+        for (text, milliseconds) in [("0.25", 250), ("0", 0), ("1e9", 600_000), ("-1", 2000), ("soon", 2000)] {
+            let env = Env::made_up([(env::HOME, "/home/user"), (env::PATIENCE, text)]);
+            assert_eq!(Config::from_env(&env).patience.as_millis(), milliseconds, "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Must not know how a unit is installed or compiled.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fs_err as fs;
 use sealift_policy::key::Class;
@@ -51,6 +52,8 @@ enum Trusted {
 pub enum Miss {
     #[error("not in the local store")]
     NotStored,
+    #[error("not in the local store; waited {} ms in vain for its download", .0.as_millis())]
+    Late(Duration),
     #[error("the local record is damaged")]
     DamagedRecord(#[source] MalformedManifest),
     #[error("its {0:?} output is missing from the local store or damaged")]

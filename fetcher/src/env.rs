@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 /// `off` (or `0`) switches Sealift off: the wrapper runs the next wrapper or rustc, `cargo sealift build` runs cargo.
@@ -21,6 +22,8 @@ pub const TRUST_ROOT: &str = "SEALIFT_TRUST_ROOT";
 pub const OFFLINE: &str = "SEALIFT_OFFLINE";
 /// `1`: what looks like an attack is an error instead of a loud line.
 pub const STRICT: &str = "SEALIFT_STRICT";
+/// Seconds that a build may lose to waiting for downloads that do not come, over all of them together. Default 2.
+pub const PATIENCE: &str = "SEALIFT_PATIENCE";
 /// The wrapper that gets the calls which Sealift does not handle (sccache, kache, mbx ...).
 pub const NEXT_WRAPPER: &str = "SEALIFT_NEXT_WRAPPER";
 /// Anything: `cargo sealift` also says why it fetched nothing, which otherwise only `stats` and `explain` do.
@@ -64,6 +67,12 @@ pub const CARGO_BUILD_RUSTC_WRAPPER: &str = "CARGO_BUILD_RUSTC_WRAPPER";
 pub const RUSTC_BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
 /// `0`: cargo neither reads nor writes its remembered answers of rustc.
 pub const CARGO_CACHE_RUSTC_INFO: &str = "CARGO_CACHE_RUSTC_INFO";
+/// cargo's `http.proxy`.
+pub const CARGO_HTTP_PROXY: &str = "CARGO_HTTP_PROXY";
+/// cargo's `http.cainfo`.
+pub const CARGO_HTTP_CAINFO: &str = "CARGO_HTTP_CAINFO";
+/// cargo's `net.offline`.
+pub const CARGO_NET_OFFLINE: &str = "CARGO_NET_OFFLINE";
 /// Any value: no colours.
 pub const NO_COLOR: &str = "NO_COLOR";
 /// `never`: no colours, as for cargo.
@@ -74,6 +83,14 @@ pub const TERM: &str = "TERM";
 pub const CARGO_TERM_QUIET: &str = "CARGO_TERM_QUIET";
 /// The programs' search path.
 pub const PATH: &str = "PATH";
+
+/// Whether a variable may hold a secret of cargo's or of another tool: a process that is started gets none of them.
+pub fn is_credential(name: &str) -> bool {
+    ["_TOKEN", "_SECRET_KEY", "_PASSWORD", "_SECRET"]
+        .iter()
+        .any(|end| name.ends_with(end))
+        || (name.starts_with("CARGO_REGISTR") && name.contains("CREDENTIAL"))
+}
 
 /// The process's environment, or a made-up one in tests.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +106,13 @@ impl Env {
     pub fn made_up<K: Into<String>, V: Into<OsString>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self(Some(Arc::new(variables.collect())))
+    }
+
+    /// Makes a process run in exactly this environment.
+    pub fn give_to(&self, command: &mut Command) {
+        if let Some(variables) = &self.0 {
+            command.env_clear().envs(variables.iter());
+        }
     }
 
     /// The value as it is; `None` when unset, which is not the same as empty.
@@ -156,6 +180,26 @@ mod tests {
         ]);
         assert!(env.switch("ONE") && env.switch("TRUE"));
         assert!(!env.switch("ZERO") && !env.switch("FALSE") && !env.switch("EMPTY") && !env.switch("UNSET"));
+    }
+
+    #[test]
+    fn tokens_and_passwords_are_credentials() {
+        for name in [
+            "CARGO_REGISTRIES_MINE_TOKEN",
+            "CARGO_REGISTRY_TOKEN",
+            "GITHUB_TOKEN",
+            "AWS_SECRET_KEY",
+        ] {
+            assert!(is_credential(name), "{name}");
+        }
+        for name in [
+            "CARGO_REGISTRIES_MINE_INDEX",
+            "PATH",
+            "CARGO_HOME",
+            "CARGO_REGISTRY_DEFAULT",
+        ] {
+            assert!(!is_credential(name), "{name}");
+        }
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl BuildId {
         })
     }
 
+    /// The process's id.
+    pub fn pid(self) -> u32 {
+        self.pid
+    }
+
     /// Whether the process that it names still runs.
     pub fn is_running(self) -> bool {
         Self::of_process(self.pid) == Some(self)

@@ -8,11 +8,13 @@ pub mod clock;
 pub mod config;
 pub mod env;
 pub mod events;
+pub mod flight;
 pub mod store;
 
 // The wrapper, in the order of its steps.
 pub mod wrapper;
 
+pub mod beside;
 pub mod call;
 pub mod closure;
 pub mod compile;
@@ -29,6 +31,7 @@ pub mod sources;
 pub mod toolchain;
 pub mod tree;
 pub mod trust_root;
+pub mod wait;
 
 // `cargo sealift` only.
 mod cargo;

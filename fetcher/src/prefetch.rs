@@ -7,6 +7,7 @@
 pub(crate) mod budget;
 mod deposit;
 mod download;
+mod flights;
 mod found;
 mod frame;
 mod offer;
@@ -24,12 +25,13 @@ use sealift_policy::name::{OperatorName, Toolchain};
 use sealift_policy::trust::TrustPolicy;
 use sealift_policy::wire::{KnownHead, LookupRequest, MAX_LOOKUP_IDS};
 
+use crate::cargo::Network;
 use crate::heads::{Heads, Log};
 use crate::remote::Remote;
-use crate::report::progress::Progress;
 use budget::Limits;
 use deposit::Deposit;
-use download::Downloads;
+use download::{Downloads, Failed};
+use flights::Flights;
 pub(crate) use found::{Alarm, Fetched};
 use offer::AcceptedHeads;
 use present::is_present;
@@ -54,21 +56,40 @@ pub(crate) struct Order<'a> {
     pub(crate) limits: Limits,
     /// Seconds since 1970, by this machine's clock.
     pub(crate) now: u64,
-    /// Where to show how far it is.
-    pub(crate) progress: &'a Progress,
+    /// How to reach the network.
+    pub(crate) network: &'a Network,
+    /// Who is told how far it is.
+    pub(crate) watch: &'a dyn Watch,
 }
 
-/// Fetches what is missing. Never fails: what goes wrong is in the answer.
-pub(crate) async fn fetch(order: &Order<'_>) -> Fetched {
-    let begin = Instant::now();
-    let mut fetched = Fetched::default();
+/// Somebody who is told how far a prefetch is.
+pub(crate) trait Watch: Sync {
+    /// It has come to this step.
+    fn step(&self, step: Step<'_>);
+}
+
+/// How far a prefetch is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// Asking cargo what it plans.
+    Planning,
+    /// Asking the public store for so many units.
+    LookingUp(usize),
+    /// Fetching so many units. What is not on its way now will not come.
+    Downloading(usize),
+    /// One of them is through.
+    Downloaded,
+    /// Something looks like an attack.
+    Alarm(&'a Alarm),
+}
+
+/// Fetches what is missing. Never fails: what goes wrong is in the answer. May be dropped at any time: what it has
+/// found by then is in the answer, too.
+pub(crate) async fn fetch(order: &Order<'_>, fetched: &mut Fetched) {
     fetched.event.planned = order.plans.len() as u64;
-    if let Err(problem) = run(order, &mut fetched).await {
+    if let Err(problem) = run(order, fetched).await {
         fetched.event.problems.push(problem);
     }
-    order.progress.finish();
-    fetched.event.wall_ms = millis(begin.elapsed());
-    fetched
 }
 
 /// The steps. An error is why they ended early, for people.
@@ -84,7 +105,7 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    let remote = Remote::new(order.url, order.limits).map_err(|error| chain(&error))?;
+    let remote = Remote::new(order.url, order.limits, order.network).map_err(|error| chain(&error))?;
     let heads = Heads::new(order.store);
     let logs: Vec<Log> = (order.policy.logs())
         .map(|(operator, epoch, key)| Log {
@@ -97,7 +118,7 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
         .filter_map(|log| Some(((log.operator.clone(), log.epoch), heads.known(log)?)))
         .collect();
 
-    order.progress.looking_up(missing.len());
+    order.watch.step(Step::LookingUp(missing.len()));
     let answer = remote.lookup(&request(order.toolchain, &missing, &known)).await;
     fetched.event.bytes = remote.budget().received();
     let answer = answer.map_err(|error| chain(&error))?;
@@ -109,10 +130,11 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     }
 
     let begin = Instant::now();
-    let accepted = accept_heads(&heads, &logs, &known, &answer.logs, fetched)?;
+    let accepted = accept_heads(order, &heads, &logs, &known, &answer.logs, fetched)?;
     let selection = check_offers(order, &deposit, &accepted, &missing, answer, fetched);
     let offers = &selection.offers;
     let mut verifying = begin.elapsed();
+    let flights = Flights::board(deposit.store(), offers);
 
     remote.budget().allow_downloads(Duration::from_millis(
         // Unsigned numbers: they may be anything.
@@ -120,25 +142,32 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
             .iter()
             .fold(0_u64, |sum, offer| sum.saturating_add(offer.compile_ms)),
     ));
-    order.progress.downloading(offers.len());
-    let downloads = &Downloads::new(&remote, &deposit);
-    let mut results = futures::stream::iter(offers)
-        .map(|offer| async move { (offer, downloads.unit(offer).await) })
-        .buffer_unordered(CONCURRENCY);
-    while let Some((offer, result)) = results.next().await {
-        order.progress.downloaded();
-        match result {
-            Ok(hashing) => {
-                verifying += hashing;
-                fetched.event.fetched += 1;
+    order.watch.step(Step::Downloading(offers.len()));
+    let downloads = &Downloads::new(&remote, &deposit, order.policy);
+    let moving = async {
+        let mut results = futures::stream::iter(flights.all().iter().zip(offers))
+            .map(|(flight, offer)| async move { (offer, downloads.unit(flight, offer).await) })
+            .buffer_unordered(CONCURRENCY);
+        while let Some((offer, result)) = results.next().await {
+            order.watch.step(Step::Downloaded);
+            fetched.event.bytes = remote.budget().received();
+            match result {
+                Ok(hashing) => {
+                    verifying += hashing;
+                    fetched.event.fetched += 1;
+                }
+                Err(Failed::Elsewhere) => fetched.event.present += 1,
+                Err(failed) => fetched.note(offer, failed, &remote, order.watch),
             }
-            Err(failed) => fetched.note(offer, failed, &remote),
+            fetched.event.verify_us = micros(verifying);
         }
+    };
+    tokio::select! {
+        () = moving => {}
+        () = flights.tell() => {}
     }
-    drop(results);
-    omitted::examine(&remote, &deposit, &selection.omitted, fetched).await;
+    omitted::examine(&remote, &deposit, &selection.omitted, fetched, order.watch).await;
     fetched.event.bytes = remote.budget().received();
-    fetched.event.verify_us = u64::try_from(verifying.as_micros()).unwrap_or(u64::MAX);
     remote.broken().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }
 
@@ -173,8 +202,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

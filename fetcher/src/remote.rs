@@ -3,14 +3,17 @@
 //! Owns requests, and when a source is left alone for the rest of a build. Believes nothing: it hands out bytes.
 //! Must not know trust, the local store or what the bytes mean.
 
+use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, Url, redirect};
 use sealift_policy::digest::UnitKey;
 use sealift_policy::layout::ObjectPath;
 use sealift_policy::wire::{LookupRequest, LookupResponse, UnitHint};
 
+use crate::cargo::Network;
 use crate::prefetch::budget::{Budget, GaveUp, Limits, Window};
 
 /// Longest answer to a lookup in bytes.
@@ -39,6 +42,9 @@ pub(crate) enum RemoteError {
     /// The HTTP client cannot be set up on this machine.
     #[error("failed to set up HTTP")]
     Client(#[source] reqwest::Error),
+    /// The certificate authorities that cargo is configured with cannot be read.
+    #[error("failed to read cargo's `http.cainfo`")]
+    Authorities(#[source] std::io::Error),
     /// Refused connection, DNS failure, TLS failure, a connection that breaks.
     #[error("failed to reach `{url}`: {reason}")]
     Unreachable {
@@ -90,18 +96,23 @@ pub(crate) enum RemoteError {
 
 impl Remote {
     /// A store below this URL.
-    pub(crate) fn new(base: &str, limits: Limits) -> Result<Self, RemoteError> {
+    pub(crate) fn new(base: &str, limits: Limits, network: &Network) -> Result<Self, RemoteError> {
         let malformed = || RemoteError::Url(base.to_owned());
         let url = Url::parse(&format!("{base}/")).map_err(|_| malformed())?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(malformed());
         }
-        let client = Client::builder()
+        let mut client = Client::builder()
             .user_agent(concat!("cargo-sealift/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
-            .connect_timeout(limits.connect)
-            .build()
-            .map_err(RemoteError::Client)?;
+            .connect_timeout(limits.connect);
+        if let Some(proxy) = &network.proxy {
+            client = client.proxy(Proxy::all(with_scheme(proxy)).map_err(RemoteError::Client)?);
+        }
+        if let Some(path) = &network.authorities {
+            client = client.tls_certs_merge(authorities(path)?);
+        }
+        let client = client.build().map_err(RemoteError::Client)?;
         Ok(Self {
             client,
             base: url,
@@ -149,10 +160,15 @@ impl Remote {
     }
 
     /// The stored bytes of an object, at most `limit` of them.
-    pub(crate) async fn object(&self, path: &ObjectPath, limit: u64) -> Result<Vec<u8>, RemoteError> {
+    pub(crate) async fn object(
+        &self,
+        path: &ObjectPath,
+        limit: u64,
+        arriving: &Arriving,
+    ) -> Result<Vec<u8>, RemoteError> {
         let url = self.url(&path.to_string());
-        self.bytes(&url, self.client.get(url.clone()), limit, Kind::Binary)
-            .await
+        let request = self.client.get(url.clone());
+        self.bytes(&url, request, limit, Kind::Binary(arriving)).await
     }
 
     /// What the store says about a unit.
@@ -189,7 +205,13 @@ impl Remote {
         joined.expect("the paths of the layout are plain")
     }
 
-    async fn bytes(&self, url: &Url, request: RequestBuilder, limit: u64, kind: Kind) -> Result<Vec<u8>, RemoteError> {
+    async fn bytes(
+        &self,
+        url: &Url,
+        request: RequestBuilder,
+        limit: u64,
+        kind: Kind<'_>,
+    ) -> Result<Vec<u8>, RemoteError> {
         if let Some(reason) = self.broken() {
             return Err(RemoteError::Broken(reason.to_owned()));
         }
@@ -210,13 +232,9 @@ impl Remote {
         url: &Url,
         request: RequestBuilder,
         limit: u64,
-        kind: Kind,
+        kind: Kind<'_>,
     ) -> Result<Vec<u8>, RemoteError> {
-        // Only a lookup is computed; everything else lies ready.
-        let mut waiting = match kind {
-            Kind::Answer => self.budget.patient_window(),
-            Kind::Json | Kind::Binary | Kind::Text => self.budget.window(),
-        };
+        let mut waiting = self.budget.window();
         let mut response = self.step(url, &mut waiting, request.send()).await?;
         let mut window = self.budget.window();
         check_head(url, &response, kind)?;
@@ -227,9 +245,15 @@ impl Remote {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(too_long());
         }
+        if let Kind::Binary(arriving) = kind {
+            arriving.expect(response.content_length().unwrap_or_default());
+        }
         let mut body = Vec::new();
         while let Some(piece) = self.step(url, &mut window, response.chunk()).await? {
             self.budget.arrived(piece.len() as u64);
+            if let Kind::Binary(arriving) = kind {
+                arriving.arrived(piece.len() as u64);
+            }
             if body.len() as u64 + piece.len() as u64 > limit {
                 return Err(too_long());
             }
@@ -266,14 +290,56 @@ impl Remote {
 
 /// What kind of content an answer must claim to be.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum Kind<'a> {
     Answer,
     Json,
-    Binary,
+    Binary(&'a Arriving),
     Text,
 }
 
-fn check_head(url: &Url, response: &Response, kind: Kind) -> Result<(), RemoteError> {
+/// Bytes of some requests that belong together.
+#[derive(Debug, Default)]
+pub(crate) struct Arriving {
+    expected: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Arriving {
+    /// Bytes that have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that will have come, as far as answers say.
+    pub(crate) fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.expected.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn arrived(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// cargo, like curl, takes a proxy without a scheme to be one that speaks HTTP.
+fn with_scheme(proxy: &str) -> String {
+    if proxy.contains("://") {
+        proxy.to_owned()
+    } else {
+        format!("http://{proxy}")
+    }
+}
+
+/// The certificates in a PEM file.
+fn authorities(path: &Path) -> Result<Vec<Certificate>, RemoteError> {
+    let pem = fs_err::read(path).map_err(RemoteError::Authorities)?;
+    Certificate::from_pem_bundle(&pem).map_err(RemoteError::Client)
+}
+
+fn check_head(url: &Url, response: &Response, kind: Kind<'_>) -> Result<(), RemoteError> {
     let url = || url.to_string();
     match response.status() {
         StatusCode::OK => {}
@@ -308,7 +374,7 @@ fn check_head(url: &Url, response: &Response, kind: Kind) -> Result<(), RemoteEr
     let fits = match kind {
         Kind::Answer | Kind::Json => kind_found == "application/json",
         // What serves static files may call them anything, but a page for people is none of ours.
-        Kind::Binary => {
+        Kind::Binary(_) => {
             !kind_found.starts_with("text/") && !kind_found.contains("json") && !kind_found.contains("html")
         }
         Kind::Text => !kind_found.contains("html"),

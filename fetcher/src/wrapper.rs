@@ -20,13 +20,14 @@ use crate::call::{self, Call, NotHandled};
 use crate::compile::{self, Failure};
 use crate::config::Config;
 use crate::decide::{self, Decision, Miss, Reusable};
-use crate::env::{self, Env};
-use crate::events::{self, BuildId};
+use crate::env::Env;
+use crate::events;
 use crate::install::install;
 use crate::messages::{self, Artifact};
 use crate::pass_through::{Given, exit_code};
 use crate::store::Store;
-use crate::{known, record, runner};
+use crate::wait::{self, Waited};
+use crate::{beside, known, record, runner};
 
 /// Runs the wrapper with its arguments (without its own name).
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -46,6 +47,11 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     if let Ok(Err(Unsupported::NotACompilation | Unsupported::NotCargo)) =
         text.as_ref().map(|text| Invocation::parse(text))
     {
+        if beside::is_target_probe(&given.args)
+            && let Some(store) = config.store().and_then(|root| Store::open(root).ok())
+        {
+            beside::started(&config, &store, &given.program);
+        }
         return given.exec(next);
     }
     let Some(store) = config.store().and_then(|root| Store::open(root).ok()) else {
@@ -67,7 +73,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &Report) -> ExitCode {
     let nowhere = PathBuf::new();
     let places = call.places(&nowhere, &nowhere);
-    let miss = match decide::decide(store, config, call, &places) {
+    let miss = match decide_with_patience(store, config, call, &places) {
         Decision::Reuse(unit) => match reuse(store, call, &unit, &places) {
             Ok(bytes) => {
                 let outcome = if unit.was_fetched() {
@@ -81,7 +87,7 @@ fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &R
             Err(error) => format!("failed to install it: {error}"),
         },
         Decision::Compile(miss) => {
-            if let Some(refused) = warn(config, call, &miss) {
+            if let Some(refused) = warn(config, call, &miss).or_else(|| tell_alarm(store, config)) {
                 return refused;
             }
             if miss.is_rejection() {
@@ -91,6 +97,22 @@ fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &R
         }
     };
     compile(store, config, given, call, report, Outcome::Compiled, &miss)
+}
+
+/// Decides, and where the unit is not there but on its way, once more when it has come.
+fn decide_with_patience(store: &Store, config: &Config, call: &Call, places: &Places) -> Decision {
+    let decision = decide::decide(store, config, call, places);
+    let Decision::Compile(Miss::NotStored | Miss::DamagedOutput(_)) = decision else {
+        return decision;
+    };
+    let Some(prefetch) = beside::started(config, store, &call.rustc) else {
+        return decision;
+    };
+    match wait::for_unit(store, &prefetch, config.patience, call.key) {
+        Waited::Arrived => decide::decide(store, config, call, places),
+        Waited::NotComing => decision,
+        Waited::InVain(time) => Decision::Compile(Miss::Late(time)),
+    }
 }
 
 /// Puts a stored unit where cargo expects it. All of it or nothing.
@@ -227,6 +249,20 @@ fn warn(config: &Config, call: &Call, miss: &Miss) -> Option<ExitCode> {
     config.strict.then_some(ExitCode::FAILURE)
 }
 
+/// Says, once for each build, what looked like an attack to the prefetch; with `SEALIFT_STRICT` that ends the build.
+fn tell_alarm(store: &Store, config: &Config) -> Option<ExitCode> {
+    let prefetch = beside::running(store)?;
+    let alarm = prefetch.state()?.alarm?;
+    if config.strict {
+        messages::print(&format!("error: sealift: {alarm}"));
+        return Some(ExitCode::FAILURE);
+    }
+    if prefetch.may_tell() {
+        messages::print(&format!("warning: sealift: {alarm}; compiling locally instead"));
+    }
+    None
+}
+
 fn stopped_by_user(status: std::process::ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     const SIGHUP: i32 = 1;
@@ -270,7 +306,6 @@ impl Report {
     }
 
     fn passed_through(&self, given: &Given, why: &NotHandled) {
-        use crate::env::Env;
         let env = Env::process();
         let crate_name = given.args.iter().skip_while(|arg| *arg != "--crate-name").nth(1);
         self.append(UnitEvent {
@@ -291,18 +326,10 @@ impl Report {
 
     /// Losing an event costs a line of a report.
     fn append(&self, event: UnitEvent) {
-        if let Some(build) = build() {
+        if let Some(build) = beside::build() {
             let _ = events::append(&self.root, build, &BuildEvent::Unit(event));
         }
     }
-}
-
-/// The build that `cargo sealift` named, else the cargo process that called this wrapper.
-fn build() -> Option<BuildId> {
-    let named: Option<BuildId> = Env::process().text(env::BUILD).and_then(|name| name.parse().ok());
-    named
-        .filter(|build| build.is_running())
-        .or_else(|| BuildId::of_process(std::os::unix::process::parent_id()))
 }
 
 /// Whether this program was started in place of a build script, and by which real executable it is replaced.

@@ -267,7 +267,7 @@ fn help_names_every_command() {
     Fetches prebuilt, verified crates.io dependencies and compiles the rest as if it were not there.
 
     `cargo sealift build`, `check`, `test`, `run`, `clippy`, `doc` and every other cargo command with
-    its arguments: fetch what the command will need, then run cargo with Sealift's wrapper.
+    its arguments: run cargo with Sealift's wrapper, and fetch what the command needs beside it.
 
     Usage: cargo sealift <COMMAND>
 

@@ -239,6 +239,9 @@ pub struct PrefetchEvent {
     /// What was found for units and not believed.
     #[serde(default)]
     pub refused: Vec<RefusedUnit>,
+    /// Units that would have taken longer to download than to compile.
+    #[serde(default)]
+    pub left_alone: Vec<UnitKey>,
 }
 
 /// A unit for which something was found that was not believed.

@@ -1,17 +1,20 @@
-//! `cargo sealift fetch`, and the prefetch of a command that cargo is about to run.
+//! `cargo sealift fetch`, and what every prefetch needs to begin.
 //!
 //! Owns what makes a prefetch possible and how its findings are told. Must not know how it works.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sealift_policy::local::PrefetchEvent;
 use sealift_policy::plan::Planned;
+use sealift_policy::trust::TrustPolicy;
 
 use super::context::Context;
 use super::{Exit, FetchArgs};
-use crate::cargo::{self, CargoCommand, NoPlan};
+use crate::cargo::{CargoCommand, Network, NoPlan, Settings, Surroundings};
 use crate::prefetch::budget::Limits;
-use crate::prefetch::{self, Alarm, Fetched, Order};
+use crate::prefetch::{self, Alarm, Fetched, Order, Step, Watch};
 use crate::report::progress::Progress;
 use crate::report::shell::{self, Shell, Verbosity, bytes, count};
 use crate::{clock, trust_root};
@@ -33,7 +36,19 @@ pub(super) fn run(context: &Context, args: FetchArgs) -> anyhow::Result<Exit> {
     };
     let command = CargoCommand::new(words).expect("there is at least one word");
     context.store()?;
-    let fetched = prefetch(context, &command, shell);
+    let progress = Progress::on(shell);
+    let mut fetched = Fetched::default();
+    let begin = Instant::now();
+    let there = Surroundings::here(&context.env);
+    let result = Setting::of(context, &there, command).and_then(|setting| match setting {
+        Some(setting) => setting.fetch_until(&there, &progress, &mut fetched, std::future::pending()),
+        None => Ok(()),
+    });
+    progress.finish();
+    if let Err(problem) = result {
+        fetched.event.problems.push(problem);
+    }
+    fetched.event.wall_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     if args.json {
         shell::data(&format!("{}\n", serde_json::to_string_pretty(&fetched.event)?))?;
     }
@@ -59,66 +74,97 @@ pub(super) fn run(context: &Context, args: FetchArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Fetches what a command will need. Never fails: what goes wrong is told by `stats` and `explain`.
-pub(super) fn prefetch(context: &Context, command: &CargoCommand, shell: Shell) -> Fetched {
-    match try_prefetch(context, command, shell) {
-        Ok(fetched) => fetched,
-        Err(problem) => {
-            let event = PrefetchEvent {
-                problems: vec![problem],
-                ..PrefetchEvent::default()
-            };
-            Fetched {
-                event,
-                alarms: Vec::new(),
-            }
-        }
-    }
+/// Everything that a prefetch needs to begin.
+pub(super) struct Setting<'a> {
+    store: &'a Path,
+    url: &'a str,
+    policy: TrustPolicy,
+    patience: Duration,
+    network: Network,
+    command: CargoCommand,
 }
 
-fn try_prefetch(context: &Context, command: &CargoCommand, shell: Shell) -> Result<Fetched, String> {
-    let config = &context.config;
-    let store = config.store().ok_or("Sealift steps aside")?;
-    if config.offline {
-        return Err("offline, as `SEALIFT_OFFLINE` asks".into());
+impl<'a> Setting<'a> {
+    /// For this command; `None` where cargo says itself what is wrong with it, or compiles nothing.
+    ///
+    /// # Errors
+    /// Why nothing is fetched, on one line.
+    pub(super) fn of(
+        context: &'a Context,
+        there: &Surroundings,
+        command: CargoCommand,
+    ) -> Result<Option<Self>, String> {
+        let config = &context.config;
+        let store = config.store().ok_or("Sealift steps aside")?;
+        if config.offline {
+            return Err("offline, as `SEALIFT_OFFLINE` asks".into());
+        }
+        let url = config.url.as_deref().ok_or("no public store is configured")?;
+        let policy = trust_root::load(config.trust_policy.as_deref()).map_err(|error| prefetch::chain(&error))?;
+        let settings = Settings::of(there);
+        let command = command.expanded(|name| settings.alias(&there.env, name));
+        if !command.has_plan() {
+            return Ok(None);
+        }
+        let network = settings.network(&there.env);
+        if network.offline || command.is_offline() {
+            return Err("offline, as cargo is told to be".into());
+        }
+        Ok(Some(Self {
+            store,
+            url,
+            policy,
+            patience: config.patience,
+            network,
+            command,
+        }))
     }
-    let url = config.url.as_deref().ok_or("no public store is configured")?;
-    let policy = trust_root::load(config.trust_policy.as_deref()).map_err(|error| prefetch::chain(&error))?;
-    let now = u64::try_from(clock::seconds()).unwrap_or_default();
-    let progress = Progress::on(shell);
-    progress.planning();
-    let plan = match cargo::plan(&context.env, command) {
-        Ok(plan) => plan,
-        // cargo says itself what is wrong with a command.
-        Err(NoPlan::Command(_) | NoPlan::NoGraph(_)) => {
-            progress.finish();
-            return Ok(Fetched::default());
-        }
-        Err(error) => {
-            progress.finish();
-            return Err(prefetch::chain(&error));
-        }
-    };
-    let plans: Vec<_> = plan.planned.iter().map(|Planned { plan_id, .. }| *plan_id).collect();
-    let order = Order {
-        url,
-        store,
-        policy: &policy,
-        toolchain: &plan.toolchain,
-        plans: &plans,
-        limits: Limits::default(),
-        now,
-        progress: &progress,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| format!("failed to start: {error}"))?;
-    let fetched = runtime.block_on(prefetch::fetch(&order));
-    // Connections that hang must not hold up cargo.
-    runtime.shutdown_background();
-    Ok(fetched)
+
+    /// Fetches what the command will need, until the end comes. What goes wrong is told by `stats` and `explain`.
+    ///
+    /// # Errors
+    /// Why nothing is fetched, on one line.
+    pub(super) fn fetch_until(
+        &self,
+        there: &Surroundings,
+        watch: &dyn Watch,
+        fetched: &mut Fetched,
+        end: impl Future<Output = ()>,
+    ) -> Result<(), String> {
+        watch.step(Step::Planning);
+        let plan = match there.plan(&self.command) {
+            Ok(plan) => plan,
+            // cargo says itself what is wrong with a command.
+            Err(NoPlan::Command(_) | NoPlan::NoGraph(_)) => return Ok(()),
+            Err(error) => return Err(prefetch::chain(&error)),
+        };
+        let plans: Vec<_> = plan.planned.iter().map(|Planned { plan_id, .. }| *plan_id).collect();
+        let order = Order {
+            url: self.url,
+            store: self.store,
+            policy: &self.policy,
+            toolchain: &plan.toolchain,
+            plans: &plans,
+            limits: Limits::of(self.patience),
+            now: u64::try_from(clock::seconds()).unwrap_or_default(),
+            network: &self.network,
+            watch,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| format!("failed to start: {error}"))?;
+        runtime.block_on(async {
+            tokio::select! {
+                () = prefetch::fetch(&order, fetched) => {}
+                () = end => {}
+            }
+        });
+        // Connections that hang must not hold up anything.
+        runtime.shutdown_background();
+        Ok(())
+    }
 }
 
 /// Says loudly, once, what looks like an attack.
@@ -132,7 +178,8 @@ pub(super) fn raise(context: &Context, shell: Shell, alarms: &[Alarm]) -> anyhow
     Ok(())
 }
 
-fn alarm_line(alarms: &[Alarm]) -> Option<String> {
+/// What is said about alarms; `None` where there is none.
+pub(super) fn alarm_line(alarms: &[Alarm]) -> Option<String> {
     let (first, others) = alarms.split_first()?;
     let mut line = format!("refused what looks like an attack: {}", first.what);
     if let Some(evidence) = &first.evidence {

@@ -1,4 +1,4 @@
-//! `cargo sealift build` and every other cargo command: prefetch, cargo with the wrapper, one line at the end.
+//! `cargo sealift build` and every other cargo command: cargo with the wrapper, one line at the end.
 //!
 //! Owns that the command behaves as cargo does: its exit code, its signals, its output.
 //! Must not know what is prefetched or what the wrapper does.
@@ -10,18 +10,18 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 
 use anyhow::Context as _;
-use sealift_policy::local::BuildEvent;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::context::{Context, WRAPPER};
-use super::{Exit, fetch};
+use super::{Exit, beside};
 use crate::cargo::{self, CargoCommand};
 use crate::env::{self, Env};
 use crate::events::{self, BuildId};
-use crate::prefetch::Fetched;
 use crate::report::shell::{Shell, Verbosity};
 use crate::report::tally::Tally;
+use crate::report::verdict;
+use crate::store::Store;
 
 /// Runs a cargo command with Sealift.
 pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exit> {
@@ -54,38 +54,38 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
         return Ok(as_cargo(wait(child, signals)?));
     };
 
-    // Asking cargo takes as long as a short prefetch, so both run at once.
-    let (fetched, other) = thread::scope(|scope| {
-        let other = scope.spawn(|| other_wrapper(&context.env));
-        (
-            fetch::prefetch(context, &command, shell),
-            other.join().unwrap_or_default(),
-        )
-    });
-    if context.env.non_empty(env::LOG).is_some() {
-        fetched.event.problems.iter().for_each(|problem| shell.hint(problem));
-    }
-    fetch::raise(context, shell, &fetched.alarms)?;
-    wrap(context, &mut child, &wrapper, other);
+    wrap(context, &mut child, &wrapper, other_wrapper(&context.env));
     let build = BuildId::of_process(std::process::id());
     if let Some(build) = build {
         child.env(env::BUILD, build.to_string());
-        note(store, build, fetched);
     }
     // Before cargo starts: a signal between its start and our being ready for it would end us alone.
     let signals = Signals::new(PASSED_ON)?;
     let child = child.spawn().with_context(failed)?;
     let status = wait(child, signals)?;
+    let untold = build.and_then(|build| untold_alarm(store, build));
     let events = build.and_then(|build| events::read(store, build).ok());
-    if let Some(summary) = events.and_then(|build| Tally::of(&build.events).summary()) {
+    let events = events.map(|build| build.events).unwrap_or_default();
+    if context.env.non_empty(env::LOG).is_some() {
+        let problems = verdict::prefetches(&events).flat_map(|prefetch| &prefetch.problems);
+        problems.for_each(|problem| shell.hint(problem));
+    }
+    if let Some(summary) = Tally::of(&events).summary() {
         shell.status("Sealift", summary);
+    }
+    if let Some(alarm) = untold {
+        anyhow::ensure!(!context.config.strict, "{alarm}");
+        shell.warn(alarm);
     }
     Ok(as_cargo(status))
 }
 
-/// What happened before cargo began belongs to the build. Losing it loses numbers only.
-fn note(store: &Path, build: BuildId, fetched: Fetched) {
-    let _ = events::append(store, build, &BuildEvent::Prefetch(fetched.event));
+/// What looked like an attack to the prefetch and was not told by the wrapper, which saw all of its units arrive.
+fn untold_alarm(store: &Path, build: BuildId) -> Option<String> {
+    let store = Store::open(store).ok()?;
+    let prefetch = beside::wait_for(&store, build)?;
+    let alarm = prefetch.state()?.alarm?;
+    prefetch.may_tell().then_some(alarm)
 }
 
 /// The wrapper that cargo would use without us, by cargo's own order: an empty variable means none.

@@ -6,21 +6,34 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use sealift_policy::digest::Digest;
 use sealift_policy::layout::ObjectPath;
 use sealift_policy::manifest::{Output, Role};
+use sealift_policy::trust::TrustPolicy;
 use tokio::sync::Semaphore;
 
 use super::deposit::Deposit;
+use super::flights::Aboard;
 use super::frame::{Expected, FrameError};
 use super::offer::Offer;
+use super::present::is_usable;
 use crate::remote::{Remote, RemoteError};
 
 /// Outputs larger than this are left to the compiler.
 const MAX_OUTPUT: u64 = 1 << 30;
+
+/// Bytes, and time, after which the network's speed is judged.
+const ENOUGH_TO_JUDGE: u64 = 1 << 20;
+const LONG_ENOUGH_TO_JUDGE: Duration = Duration::from_secs(1);
+
+/// How much smaller outputs are on their way, at least.
+const COMPRESSION: u128 = 3;
+
+/// How often is looked whether another process has a unit.
+const POLL: Duration = Duration::from_millis(20);
 
 /// What may be in memory at once of all downloads together, in kilobytes.
 const MEMORY: u32 = 512 << 10;
@@ -29,7 +42,9 @@ const MEMORY: u32 = 512 << 10;
 pub(crate) struct Downloads<'a> {
     remote: &'a Remote,
     deposit: &'a Deposit,
+    policy: &'a TrustPolicy,
     memory: Semaphore,
+    begin: Instant,
 }
 
 /// Why a unit is not in the local store afterwards.
@@ -38,6 +53,12 @@ pub(crate) enum Failed {
     /// The public store did not give it.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// Another process has fetched it.
+    #[error("fetched by another build")]
+    Elsewhere,
+    /// Compiling it is faster.
+    #[error("compiles faster than it downloads")]
+    NotWorth,
     /// It is larger than any download may be.
     #[error("an output of {0} bytes is too large to be fetched")]
     TooLarge(u64),
@@ -59,16 +80,56 @@ pub(crate) enum Failed {
 
 impl<'a> Downloads<'a> {
     /// From this store into that one.
-    pub(crate) fn new(remote: &'a Remote, deposit: &'a Deposit) -> Self {
+    pub(crate) fn new(remote: &'a Remote, deposit: &'a Deposit, policy: &'a TrustPolicy) -> Self {
         Self {
             remote,
             deposit,
+            policy,
             memory: Semaphore::new(MEMORY as usize),
+            begin: Instant::now(),
         }
     }
 
+    /// Fetches a unit, unless another process does.
+    pub(super) async fn unit(&self, flight: &Aboard, offer: &Offer) -> Result<Duration, Failed> {
+        while !flight.is_ours() {
+            if !flight.is_elsewhere() {
+                if is_usable(self.deposit, self.policy, offer.unit_key) {
+                    return Err(Failed::Elsewhere);
+                }
+                // The other process is gone, or failed.
+                break;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        let fetched = if self.is_slower_than_compiling(offer) {
+            Err(Failed::NotWorth)
+        } else {
+            self.fetch(flight, offer).await
+        };
+        flight.land();
+        fetched
+    }
+
+    /// Whether the network has been so slow that the compiler is faster.
+    fn is_slower_than_compiling(&self, offer: &Offer) -> bool {
+        let (received, time) = (self.remote.budget().received(), self.begin.elapsed());
+        if received < ENOUGH_TO_JUDGE || time < LONG_ENOUGH_TO_JUDGE {
+            return false;
+        }
+        let sizes = offer
+            .manifest
+            .value()
+            .outputs
+            .iter()
+            .map(|output| u128::from(output.size));
+        let bytes = sizes.sum::<u128>() / COMPRESSION;
+        let download_ms = bytes * time.as_millis() / u128::from(received);
+        download_ms > u128::from(offer.compile_ms)
+    }
+
     /// Fetches what is missing of a unit, and records the unit. Says how long the hashing took.
-    pub(crate) async fn unit(&self, offer: &Offer) -> Result<Duration, Failed> {
+    async fn fetch(&self, flight: &Aboard, offer: &Offer) -> Result<Duration, Failed> {
         let outputs = &offer.manifest.value().outputs;
         let missing: Vec<_> = outputs.iter().filter(|output| !self.deposit.has(output)).collect();
         if let Some(large) = missing.iter().find(|output| output.size > MAX_OUTPUT) {
@@ -81,7 +142,7 @@ impl<'a> Downloads<'a> {
             .acquire_many(permits)
             .await
             .expect("the semaphore is never closed");
-        let stored = try_join_all(missing.iter().map(|output| self.stored(output))).await?;
+        let stored = try_join_all(missing.iter().map(|output| self.stored(flight, output))).await?;
         let mut hashing = Duration::ZERO;
         // In the manifest's order: the rmeta comes before the rlib, whose prefix it is.
         for (output, stored) in missing.into_iter().zip(stored) {
@@ -92,13 +153,14 @@ impl<'a> Downloads<'a> {
         Ok(hashing)
     }
 
-    async fn stored(&self, output: &Output) -> Result<Vec<u8>, RemoteError> {
+    async fn stored(&self, flight: &Aboard, output: &Output) -> Result<Vec<u8>, RemoteError> {
         let limit = Expected {
             sha256: output.sha256,
             size: output.size,
         }
         .stored_limit();
-        self.remote.object(&ObjectPath::Cas(output.sha256), limit).await
+        let path = ObjectPath::Cas(output.sha256);
+        self.remote.object(&path, limit, flight.arriving()).await
     }
 
     async fn keep(&self, offer: &Offer, output: &Output, stored: Vec<u8>) -> Result<Duration, Failed> {

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use sealift_policy::digest::UnitKey;
 use sealift_policy::local::{PrefetchEvent, RefusedUnit};
 
-use super::chain;
 use super::download::Failed;
 use super::offer::Offer;
+use super::{Step, Watch, chain};
 use crate::remote::Remote;
 
 /// What a prefetch did.
@@ -41,20 +41,29 @@ impl Fetched {
         });
     }
 
+    /// Notes what looks like an attack.
+    pub(super) fn raise(&mut self, alarm: Alarm, watch: &dyn Watch) {
+        watch.step(Step::Alarm(&alarm));
+        self.alarms.push(alarm);
+    }
+
     /// Notes why a unit could not be downloaded.
-    pub(super) fn note(&mut self, offer: &Offer, failed: Failed, remote: &Remote) {
+    pub(super) fn note(&mut self, offer: &Offer, failed: Failed, remote: &Remote, watch: &dyn Watch) {
         let reason = chain(&failed);
         match failed {
             Failed::Wrong { evidence, .. } => {
                 let crate_name = &offer.document.crate_name;
-                self.alarms.push(Alarm {
+                let alarm = Alarm {
                     what: format!("unit `{crate_name}`: {reason}"),
                     evidence,
-                });
+                };
+                self.raise(alarm, watch);
                 self.refuse(offer.unit_key, reason, true);
             }
             // A full disk stays full: nothing more is asked for.
             Failed::Local(_) => remote.leave_alone(&reason),
+            Failed::NotWorth => self.event.left_alone.push(offer.unit_key),
+            Failed::Elsewhere => {}
             Failed::Remote(_) if remote.broken().is_some() => {}
             Failed::Remote(_) | Failed::TooLarge(_) => self.event.problems.push(reason),
         }

@@ -6,16 +6,23 @@
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::layout::{MAX_DOCUMENT, ObjectPath};
 
+use super::Watch;
 use super::deposit::Deposit;
 use super::found::{Alarm, Fetched};
 use super::frame::{self, Expected, FrameError};
-use crate::remote::{Remote, RemoteError};
+use crate::remote::{Arriving, Remote, RemoteError};
 
 /// Units that are looked at, and manifests of each: enough to see what is wrong.
 const MAX_EXAMINED: usize = 16;
 
 /// Looks at the documents of these units.
-pub(super) async fn examine(remote: &Remote, deposit: &Deposit, omitted: &[UnitKey], fetched: &mut Fetched) {
+pub(super) async fn examine(
+    remote: &Remote,
+    deposit: &Deposit,
+    omitted: &[UnitKey],
+    fetched: &mut Fetched,
+    watch: &dyn Watch,
+) {
     if omitted.is_empty() || remote.broken().is_some() {
         return;
     }
@@ -31,7 +38,7 @@ pub(super) async fn examine(remote: &Remote, deposit: &Deposit, omitted: &[UnitK
                 let reason = format!("object {}: {}", damaged.sha256.short(), damaged.reason);
                 let evidence = deposit.put_evidence(&format!("object-{}", damaged.sha256), &damaged.stored);
                 let what = format!("unit {}: {reason}", key.short());
-                fetched.alarms.push(Alarm { what, evidence });
+                fetched.raise(Alarm { what, evidence }, watch);
                 fetched.refuse(key, reason, true);
             }
             // Whatever it is, it has been noted as the reason to leave the store alone, or the object is absent.
@@ -65,7 +72,9 @@ async fn look_at(remote: &Remote, sha256: Digest) -> Result<Option<Damaged>, Rem
         sha256,
         size: MAX_DOCUMENT,
     };
-    let stored = remote.object(&ObjectPath::Cas(sha256), largest.stored_limit()).await?;
+    let stored = remote
+        .object(&ObjectPath::Cas(sha256), largest.stored_limit(), &Arriving::default())
+        .await?;
     let verdict = frame::document(&stored, sha256);
     Ok(verdict.err().map(|reason| Damaged { sha256, stored, reason }))
 }

@@ -28,6 +28,7 @@ pub(super) struct Selection {
 
 /// The heads that extend what was seen before. One that does not ends the prefetch: the source is not to be used.
 pub(super) fn accept_heads(
+    order: &Order<'_>,
     heads: &Heads,
     logs: &[Log],
     known: &AcceptedHeads,
@@ -54,10 +55,11 @@ pub(super) fn accept_heads(
                     HeadRefused::NotSigned { .. } | HeadRefused::Store { .. } => None,
                 };
                 let what = error.to_string();
-                fetched.alarms.push(Alarm {
+                let alarm = Alarm {
                     what: what.clone(),
                     evidence,
-                });
+                };
+                fetched.raise(alarm, order.watch);
                 return Err(what);
             }
         }
@@ -105,10 +107,11 @@ pub(super) fn check_offers(
                     let alarming = !refused.is_innocent();
                     let reason = chain(&refused);
                     if alarming {
-                        fetched.alarms.push(Alarm {
+                        let alarm = Alarm {
                             what: format!("unit {}: {reason}", key.short()),
                             evidence: deposit.put_evidence(&format!("unit-{key}"), &evidence),
-                        });
+                        };
+                        fetched.raise(alarm, order.watch);
                     }
                     fetched.refuse(key, reason, alarming);
                 }

@@ -5,6 +5,7 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::shell::{Shell, count};
+use crate::prefetch::{Step, Watch};
 
 /// The bar.
 #[derive(Debug)]
@@ -28,40 +29,23 @@ impl Progress {
         }
     }
 
-    /// No bar.
-    #[cfg(test)]
-    pub(crate) fn hidden() -> Self {
-        Self {
-            bar: ProgressBar::hidden(),
-            colour: false,
-        }
-    }
-
-    /// cargo is asked what it plans.
-    pub(crate) fn planning(&self) {
+    fn planning(&self) {
         self.bar.set_style(self.style("Planning", "{msg}"));
         self.bar.set_message("what cargo will need");
     }
 
-    /// The lookup is under way.
-    pub(crate) fn looking_up(&self, plans: usize) {
+    fn looking_up(&self, plans: usize) {
         self.bar.set_style(self.style("Looking up", "{msg}"));
         self.bar.set_message(count(plans as u64, "unit"));
     }
 
-    /// Downloads begin.
-    pub(crate) fn downloading(&self, units: usize) {
+    fn downloading(&self, units: usize) {
         self.bar.set_style(
             self.style("Fetching", "[{bar:25}] {pos}/{len} units")
                 .progress_chars("=> "),
         );
         self.bar.set_length(units as u64);
         self.bar.set_position(0);
-    }
-
-    /// One unit is through.
-    pub(crate) fn downloaded(&self) {
-        self.bar.inc(1);
     }
 
     /// Nothing more comes.
@@ -77,5 +61,17 @@ impl Progress {
             verb
         };
         ProgressStyle::with_template(&format!("{verb} {rest}")).expect("our templates are well formed")
+    }
+}
+
+impl Watch for Progress {
+    fn step(&self, step: Step<'_>) {
+        match step {
+            Step::Planning => self.planning(),
+            Step::LookingUp(units) => self.looking_up(units),
+            Step::Downloading(units) => self.downloading(units),
+            Step::Downloaded => self.bar.inc(1),
+            Step::Alarm(_) => {}
+        }
     }
 }

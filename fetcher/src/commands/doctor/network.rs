@@ -8,6 +8,7 @@ use sealift_policy::trust::{Freshness, TrustPolicy};
 
 use super::super::context::Context;
 use super::Finding;
+use crate::cargo::{Settings, Surroundings};
 use crate::heads::{Heads, Log};
 use crate::prefetch::budget::Limits;
 use crate::prefetch::chain;
@@ -42,7 +43,8 @@ pub(super) fn check(context: &Context) -> Vec<Finding> {
 }
 
 async fn ask(context: &Context, url: &str) -> Vec<Finding> {
-    let remote = match Remote::new(url, Limits::default()) {
+    let network = Settings::of(&Surroundings::here(&context.env)).network(&context.env);
+    let remote = match Remote::new(url, Limits::of(context.config.patience), &network) {
         Ok(remote) => remote,
         Err(error) => return vec![Finding::problem("public store", chain(&error), "correct `SEALIFT_URL`")],
     };

@@ -32,10 +32,16 @@ pub(super) const NOW: u64 = 1_800_000_000;
 pub(super) const LIMITS: Limits = Limits {
     connect: Duration::from_millis(500),
     stall: Duration::from_millis(300),
-    think: Duration::from_millis(300),
     lookup: Duration::from_secs(1),
     downloads: Duration::from_secs(2),
 };
+
+/// Watches nothing.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn step(&self, _: Step<'_>) {}
+}
 
 /// An operator and its log.
 pub(super) struct Operator {
@@ -264,7 +270,8 @@ impl World {
 
     async fn fetch_under(&self, url: &str, policy: &TrustPolicy, now: u64) -> Fetched {
         let plans: Vec<_> = self.units.iter().map(|(unit, _)| unit.plan).collect();
-        fetch(&Order {
+        let mut fetched = Fetched::default();
+        let order = Order {
             url,
             store: self.user.path(),
             policy,
@@ -272,9 +279,11 @@ impl World {
             plans: &plans,
             limits: LIMITS,
             now,
-            progress: &Progress::hidden(),
-        })
-        .await
+            network: &Network::default(),
+            watch: &Nobody,
+        };
+        fetch(&order, &mut fetched).await;
+        fetched
     }
 
     /// The crates that the user's local store has, with the right content.

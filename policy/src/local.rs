@@ -199,6 +199,10 @@ pub struct UnitEvent {
     pub compile_ms: u64,
     /// Bytes of the outputs put in place.
     pub bytes: u64,
+    /// Those of them that take no room of their own, since they are shared with the local store. Absent in records of
+    /// older programs.
+    #[serde(default)]
+    pub shared_bytes: u64,
 }
 
 /// What was done for a compilation.

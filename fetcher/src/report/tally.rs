@@ -213,6 +213,7 @@ mod tests {
             wrapper_us: 3000,
             compile_ms: 1000,
             bytes: 10,
+            shared_bytes: 0,
         }
     }
 

@@ -117,6 +117,7 @@ mod tests {
             wrapper_us: 0,
             compile_ms: 0,
             bytes: 0,
+            shared_bytes: 0,
         }
     }
 

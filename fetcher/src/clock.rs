@@ -2,7 +2,7 @@
 //!
 //! Must not know what it is needed for.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970; negative before.
 #[expect(
@@ -10,9 +10,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
     reason = "this is the clock that everything else is given"
 )]
 pub fn seconds() -> i64 {
-    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => seconds(since),
         Err(before) => -seconds(before.duration()),
     }
+}
+
+/// Time since 1970; none before.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the clock that everything else is given"
+)]
+pub fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,36 +1,68 @@
 //! Which content lies at a path of a target folder.
 //!
-//! Owns the memory of what was installed where, believed only while the file's inode, size and time are what they
-//! were; anything else is read and hashed.
+//! Owns the memory of what was found where, believed only while the file's inode, size and times are what they were.
+//! A file is remembered only once it is older than the clock's resolution: until then it may change again and keep its
+//! time. Anything else is read and hashed.
 //! Must not know what the content is.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use fs_err as fs;
 use sealift_policy::digest::Digest;
 
+use crate::clock;
 use crate::store::{self, Store};
+
+/// The kernel gives files the time of its last tick, at least a hundred of which make a second.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The coarsest clock of a file system that has no parts of a second.
+const WHOLE_SECONDS: Duration = Duration::from_secs(2);
+
+/// File systems whose times are another machine's (`linux/magic.h`).
+const OTHER_CLOCKS: &[u32] = &[
+    0x6969,      // NFS
+    0xFF53_4D42, // CIFS
+    0xFE53_4D42, // SMB 2
+    0x517B,      // SMB
+    0x6573_5546, // FUSE
+    0x0102_1997, // 9P
+    0x00C3_6400, // Ceph
+    0x5346_414F, // AFS
+    0x0BD0_0BD0, // Lustre
+];
 
 /// The digest of the file at this path.
 pub fn digest_at(store: &Store, path: &Path) -> io::Result<Digest> {
-    let stamp = stamp(path)?;
+    let began = clock::now();
+    let before = Stamp::of(path)?;
     let memo = fs::read_to_string(store.path(&memo_path(path))).unwrap_or_default();
     if let Some((remembered, digest)) = memo.split_once('\n')
-        && remembered == stamp
+        && remembered == before.text
         && let Ok(digest) = digest.parse()
     {
         return Ok(digest);
     }
     let (digest, _) = store::digest_of_file(path)?;
+    remember_as(store, path, digest, &before, began);
     Ok(digest)
 }
 
-/// Remembers what was just installed at a path. Losing the memory costs time only.
+/// Remembers what was just installed at a path, if its time is an old one. Losing the memory costs time only.
 pub fn remember(store: &Store, path: &Path, digest: Digest) {
-    if let Ok(stamp) = stamp(path) {
-        let _ = store.write(&memo_path(path), format!("{stamp}\n{digest}").as_bytes());
+    let began = clock::now();
+    if let Ok(stamp) = Stamp::of(path) {
+        remember_as(store, path, digest, &stamp, began);
+    }
+}
+
+fn remember_as(store: &Store, path: &Path, digest: Digest, stamp: &Stamp, began: Duration) {
+    if stamp.is_older_than(began) && !has_another_clock(path) {
+        let text = format!("{}\n{digest}", stamp.text);
+        let _ = store.write(&memo_path(path), text.as_bytes());
     }
 }
 
@@ -39,13 +71,143 @@ fn memo_path(path: &Path) -> String {
     format!("memo/installed/{}/{name}", &name[..2])
 }
 
-fn stamp(path: &Path) -> io::Result<String> {
-    let metadata = fs::metadata(path)?;
-    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
-    Ok(format!(
-        "{} {} {} {seconds}.{nanoseconds}",
-        metadata.dev(),
-        metadata.ino(),
-        metadata.len()
-    ))
+/// What changes when a file does.
+#[derive(Debug)]
+struct Stamp {
+    text: String,
+    newest: Duration,
+    has_parts_of_a_second: bool,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        let mtime = (metadata.mtime(), metadata.mtime_nsec());
+        // Another hard link changes this time, and leaves the content alone.
+        let ctime = match metadata.nlink() {
+            1 => (metadata.ctime(), metadata.ctime_nsec()),
+            _ => (0, 0),
+        };
+        let newest = mtime.max(ctime);
+        Ok(Self {
+            text: format!(
+                "{} {} {} {mtime:?} {ctime:?}",
+                metadata.dev(),
+                metadata.ino(),
+                metadata.len()
+            ),
+            newest: Duration::new(
+                newest.0.try_into().unwrap_or_default(),
+                newest.1.try_into().unwrap_or_default(),
+            ),
+            has_parts_of_a_second: mtime.1 != 0 || ctime.1 != 0,
+        })
+    }
+
+    fn is_older_than(&self, now: Duration) -> bool {
+        let resolution = if self.has_parts_of_a_second {
+            TICK
+        } else {
+            WHOLE_SECONDS
+        };
+        // A time to come is no age.
+        now.checked_sub(self.newest).is_some_and(|age| age > resolution)
+    }
+}
+
+fn has_another_clock(path: &Path) -> bool {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the kernel's magic numbers have 32 bits, its field has the width of a word"
+    )]
+    rustix::fs::statfs(path).map_or(true, |found| OTHER_CLOCKS.contains(&(found.f_type as u32)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn stamp(newest: Duration) -> Stamp {
+        Stamp {
+            text: String::new(),
+            newest,
+            has_parts_of_a_second: newest.subsec_nanos() != 0,
+        }
+    }
+
+    struct Target {
+        _folder: tempfile::TempDir,
+        store: Store,
+        file: std::path::PathBuf,
+    }
+
+    impl Target {
+        /// A file that was written this long ago.
+        fn with(content: &str, age: Duration) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(&folder.path().join("store")).unwrap();
+            let file = folder.path().join("liba.rmeta");
+            fs::write(&file, content).unwrap();
+            let target = Self {
+                _folder: folder,
+                store,
+                file,
+            };
+            target.written(age);
+            target
+        }
+
+        /// A second name keeps the time of the last change, which no program can set, out of the stamp.
+        fn written(&self, age: Duration) {
+            let _ = fs::hard_link(&self.file, self.file.with_extension("second"));
+            let time = SystemTime::UNIX_EPOCH + clock::now() - age;
+            fs::File::open(&self.file).unwrap().file().set_modified(time).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_younger_than_the_clock_s_resolution_is_not_remembered() {
+        let written = Duration::new(1_800_000_000, 5);
+        let later = |millis| written + Duration::from_millis(millis);
+        assert!(!stamp(written).is_older_than(written));
+        assert!(!stamp(written).is_older_than(later(20)));
+        assert!(stamp(written).is_older_than(later(21)));
+        assert!(!stamp(written).is_older_than(written - TICK), "it is of the future");
+        // Where there are no parts of a second, one second may be the next.
+        let written = Duration::from_secs(1_800_000_000);
+        assert!(!stamp(written).is_older_than(written + WHOLE_SECONDS));
+        assert!(stamp(written).is_older_than(written + WHOLE_SECONDS + TICK));
+    }
+
+    #[test]
+    fn an_edit_of_equal_length_within_one_tick_is_noticed() {
+        let target = Target::with("before", Duration::ZERO);
+        let time = fs::metadata(&target.file).unwrap().modified().unwrap();
+        remember(&target.store, &target.file, Digest::of(b"before"));
+        assert_eq!(
+            digest_at(&target.store, &target.file).unwrap(),
+            Digest::of(b"before"),
+            "the content is read"
+        );
+        fs::write(&target.file, "behind").unwrap();
+        fs::File::open(&target.file).unwrap().file().set_modified(time).unwrap();
+        assert_eq!(
+            digest_at(&target.store, &target.file).unwrap(),
+            Digest::of(b"behind"),
+            "the same inode, size and time"
+        );
+    }
+
+    #[test]
+    fn an_old_file_is_remembered_until_anything_about_it_changes() {
+        let target = Target::with("before", Duration::from_secs(10));
+        let remembered = Digest::of(b"what is remembered");
+        remember(&target.store, &target.file, remembered);
+        assert_eq!(digest_at(&target.store, &target.file).unwrap(), remembered);
+        target.written(Duration::from_secs(9));
+        assert_eq!(digest_at(&target.store, &target.file).unwrap(), Digest::of(b"before"));
+    }
 }

@@ -63,6 +63,8 @@ pub fn checksum(store: &Store, root: &Path) -> Result<Digest, SourceProblem> {
         path: root.to_owned(),
         problem: error.to_string(),
     };
+    // What changes while it is read is young, too.
+    let began = clock::seconds();
     let seen = walk(root).map_err(unreadable)?;
     let archive_stamp = stamp_of(&archive).map_err(unreadable)?;
     let name = root.to_string_lossy();
@@ -78,7 +80,7 @@ pub fn checksum(store: &Store, root: &Path) -> Result<Digest, SourceProblem> {
     if !same_files(root, &seen.files, &published).map_err(unreadable)? {
         return Err(SourceProblem::Changed(root.to_owned()));
     }
-    if seen.newest < clock::seconds() - CLOCK_RESOLUTION {
+    if seen.newest < began - CLOCK_RESOLUTION {
         let memo = Memo {
             files: seen.stamp,
             archive: archive_stamp,

@@ -1,27 +1,29 @@
 //! The canonical call, run: rustc in a private folder against the unit's closure, its outputs moved to where cargo
 //! expects them, and the result recorded.
 //!
-//! Owns pipelining (the metadata is installed the moment rustc announces it) and the order of records: content first,
-//! then what refers to it. What cannot be kept for others is still installed and known as a dependency.
+//! Owns pipelining (the metadata is installed the moment rustc announces it), and what follows from it. Until cargo was
+//! told of the metadata, a call that fails says nothing: cargo's own call comes after it, and the user sees what that
+//! one says, in the form that cargo asked for. From then on dependents are compiled against this metadata, which goes
+//! with no other call; so the same call runs once more in the target folder, since a store that is full or gone is no
+//! reason to fail, and what that one says is final.
 //! Must not know why the unit was not reused.
 
 use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use fs_err as fs;
-use sealift_policy::digest::Digest;
-use sealift_policy::local::{LocalUnit, OutputRecord, RecordedOutput, UnitOrigin};
 use sealift_policy::manifest::{Output, Role};
 use sealift_policy::remap::{self, Places};
+use tempfile::TempDir;
 
 use crate::call::Call;
 use crate::closure::Needs;
-use crate::dep_info::DepInfo;
-use crate::install::install;
+use crate::install::{InPlace, Installer, MetadataTime};
+use crate::keep::{self, Gave};
 use crate::messages::{self, Artifact};
-use crate::record::{self, NotKept};
+use crate::record::NotKept;
 use crate::store::{Mode, Store};
 use crate::{known, runner};
 
@@ -30,8 +32,8 @@ use crate::{known, runner};
 pub struct Compiled {
     /// rustc's wall time.
     pub compile_ms: u64,
-    /// Bytes of the outputs.
-    pub bytes: u64,
+    /// What was put in place.
+    pub in_place: InPlace,
     /// Why it is not kept for others, if so.
     pub not_kept: Option<NotKept>,
 }
@@ -39,23 +41,18 @@ pub struct Compiled {
 /// A canonical call that gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// rustc refused, or was stopped.
-    #[error("rustc failed: {status}")]
-    Rustc {
-        /// How it ended.
-        status: ExitStatus,
-        /// Whether cargo was told of the metadata already.
-        announced: bool,
-    },
-    /// Something around it failed.
+    /// rustc refused or was stopped; cargo was told of nothing.
+    #[error("rustc failed: {0}")]
+    Rustc(ExitStatus),
+    /// Something around it failed; cargo was told of nothing.
     #[error("cannot run the canonical call")]
-    Around {
-        /// What failed.
-        #[source]
-        source: io::Error,
-        /// Whether cargo was told of the metadata already.
-        announced: bool,
-    },
+    Around(#[source] io::Error),
+    /// rustc refused or was stopped when cargo knew of the metadata. What it said was printed.
+    #[error("rustc failed when its metadata was in use: {0}")]
+    Late(ExitStatus),
+    /// Something around it failed when cargo knew of the metadata.
+    #[error("cannot finish the canonical call, whose metadata is in use")]
+    LateAround(#[source] io::Error),
 }
 
 /// Runs the canonical call of a unit; in a sandbox, when a builder names its program.
@@ -64,33 +61,48 @@ pub fn compile(store: &Store, call: &Call, sandbox: Option<&Path>) -> Result<Com
         store,
         call,
         sandbox,
+        installer: Installer::new(store, &call.invocation.out_dir, MetadataTime::of(call)),
         rmeta: None,
         announced: false,
+        is_second_run: false,
     };
-    match compilation.run() {
+    let first = store.scratch_folder().and_then(|folder| compilation.run(&folder));
+    match first {
         Ok(Ok(compiled)) => Ok(compiled),
-        Ok(Err(status)) => Err(Failure::Rustc {
-            status,
-            announced: compilation.announced,
-        }),
-        Err(source) => Err(Failure::Around {
-            source,
-            announced: compilation.announced,
-        }),
+        Ok(Err(refused)) if !compilation.announced => Err(Failure::Rustc(refused.status)),
+        Err(error) if !compilation.announced => Err(Failure::Around(error)),
+        Ok(Err(refused)) if stopped_by_user(refused.status) => Err(Failure::Late(refused.status)),
+        _ => compilation.run_in_target(),
     }
+}
+
+/// Whether a signal by which users end programs ended this one.
+pub fn stopped_by_user(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    const SIGHUP: i32 = 1;
+    const SIGINT: i32 = 2;
+    const SIGTERM: i32 = 15;
+    matches!(status.signal(), Some(SIGHUP | SIGINT | SIGTERM))
 }
 
 struct Compilation<'a> {
     store: &'a Store,
     call: &'a Call,
     sandbox: Option<&'a Path>,
+    installer: Installer,
     rmeta: Option<Output>,
     announced: bool,
+    is_second_run: bool,
+}
+
+/// How rustc refused, and what it said, with paths of this machine.
+struct Refused {
+    status: ExitStatus,
+    diagnostics: Vec<String>,
 }
 
 impl Compilation<'_> {
-    fn run(&mut self) -> io::Result<Result<Compiled, ExitStatus>> {
-        let scratch = self.store.scratch_folder()?;
+    fn run(&mut self, scratch: &TempDir) -> io::Result<Result<Compiled, Refused>> {
         let places = self.prepare(scratch.path())?;
         let started = Instant::now();
         let mut child = self.spawn(&places)?;
@@ -100,25 +112,48 @@ impl Compilation<'_> {
             let _ = child.kill();
         }
         let status = child.wait()?;
-        let diagnostics = heard?;
+        let heard = heard?;
+        let diagnostics = || heard.iter().map(|line| remap::to_local_paths(line, &places));
         if !status.success() {
-            return Ok(Err(status));
+            let diagnostics = diagnostics().collect();
+            return Ok(Err(Refused { status, diagnostics }));
         }
-        let compile_ms = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        let outputs = self.take_outputs(&places)?;
-        let bytes = outputs.iter().map(|output| output.size).sum();
-        let not_kept = self.keep(&places, outputs, &diagnostics, compile_ms)?;
-        for line in &diagnostics {
-            messages::print(&remap::to_local_paths(line, &places));
+        let gave = Gave {
+            outputs: self.take_outputs(&places)?,
+            diagnostics: &heard,
+            compile_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+        };
+        let compile_ms = gave.compile_ms;
+        let not_kept = keep::keep(self.store, self.call, &places, gave)?;
+        for line in diagnostics() {
+            messages::print(&line);
         }
         Ok(Ok(Compiled {
             compile_ms,
-            bytes,
+            in_place: self.installer.in_place(),
             not_kept,
         }))
     }
 
-    fn prepare(&mut self, scratch: &Path) -> io::Result<Places> {
+    /// The same call once more where cargo's own would write, for a unit whose metadata is in use.
+    fn run_in_target(&mut self) -> Result<Compiled, Failure> {
+        self.is_second_run = true;
+        let scratch = tempfile::Builder::new()
+            .prefix(".sealift-")
+            .tempdir_in(&self.call.invocation.out_dir);
+        match scratch.and_then(|folder| self.run(&folder)) {
+            Ok(Ok(compiled)) => Ok(compiled),
+            Ok(Err(refused)) => {
+                for line in &refused.diagnostics {
+                    messages::print(line);
+                }
+                Err(Failure::Late(refused.status))
+            }
+            Err(error) => Err(Failure::LateAround(error)),
+        }
+    }
+
+    fn prepare(&self, scratch: &Path) -> io::Result<Places> {
         let (out, deps) = (scratch.join("out"), scratch.join("deps"));
         fs::create_dir(&out)?;
         fs::create_dir(&deps)?;
@@ -170,9 +205,8 @@ impl Compilation<'_> {
     fn announce(&mut self, places: &Places) -> io::Result<()> {
         let output = self.take(places, Role::Rmeta)?;
         // Without the record dependents are not handled, which is no failure.
-        let _ = self
-            .store
-            .write_output(&self.output_record(std::slice::from_ref(&output)));
+        let record = keep::record_of(self.call, std::slice::from_ref(&output));
+        let _ = self.store.write_output(&record);
         self.rmeta = Some(output);
         if self.call.invocation.announces_artifacts {
             self.announced = true;
@@ -182,7 +216,7 @@ impl Compilation<'_> {
     }
 
     /// Stores one output and installs it.
-    fn take(&self, places: &Places, role: Role) -> io::Result<Output> {
+    fn take(&mut self, places: &Places, role: Role) -> io::Result<Output> {
         let Call {
             key,
             document,
@@ -201,7 +235,8 @@ impl Compilation<'_> {
         // what is not stored is installed as rustc wrote it.
         let stored = (self.store.adopt(&file, sha256, mode).ok()).and_then(|()| self.store.blob(sha256, size));
         let destination = invocation.output(role);
-        install(stored.as_deref().unwrap_or(&file), role, &destination)?;
+        self.installer
+            .install(stored.as_deref().unwrap_or(&file), role, &destination)?;
         known::remember(self.store, &destination, sha256);
         Ok(Output {
             name,
@@ -216,6 +251,7 @@ impl Compilation<'_> {
         let mut outputs = vec![];
         for role in roles {
             outputs.push(match (&self.rmeta, role) {
+                (Some(rmeta), Role::Rmeta) if self.is_second_run => still(places, rmeta)?,
                 (Some(rmeta), Role::Rmeta) => rmeta.clone(),
                 _ => self.take(places, *role)?,
             });
@@ -225,85 +261,14 @@ impl Compilation<'_> {
         }
         Ok(outputs)
     }
-
-    /// Writes the dep-info for cargo, and the records for later calls.
-    fn keep(
-        &self,
-        places: &Places,
-        outputs: Vec<Output>,
-        diagnostics: &[String],
-        compile_ms: u64,
-    ) -> io::Result<Option<NotKept>> {
-        let Call {
-            key,
-            document,
-            invocation,
-            ..
-        } = self.call;
-        let dep_info_name = format!("{}-{}.d", document.crate_name, key.short());
-        let dep_info = DepInfo::parse(&fs::read_to_string(places.out.join(dep_info_name))?);
-        let roles: Vec<_> = outputs.iter().map(|output| output.role).collect();
-        fs::write(
-            invocation.dep_info(),
-            dep_info.to_text(&dep_info_targets(self.call, &roles)),
-        )?;
-        if outputs
-            .iter()
-            .any(|output| matches!(output.role, Role::Rmeta | Role::ProcMacro))
-            && let Err(error) = self.store.write_output(&self.output_record(&outputs))
-        {
-            return Ok(Some(NotKept::Store(error.to_string())));
-        }
-        let mut glibc = None;
-        for output in &outputs {
-            let content = fs::read(places.out.join(&output.name))?;
-            if let Err(reason) = record::find_local_path(self.call, places, &output.name, &content) {
-                return Ok(Some(reason));
-            }
-            if output.role.is_host_code() {
-                glibc = record::needed_glibc(&content);
-            }
-        }
-        let manifest = match record::manifest(self.call, places, outputs, &dep_info, diagnostics, glibc) {
-            Ok(manifest) => manifest,
-            Err(reason) => return Ok(Some(reason)),
-        };
-        let package = &document.package;
-        let unit = LocalUnit {
-            version: 1,
-            unit_key: *key,
-            manifest: manifest.to_canonical(),
-            origin: UnitOrigin::Compiled,
-            compile_ms,
-            call: Some(self.call.summary()),
-        };
-        let kept = (self.store)
-            .write_key(*key, &self.call.document_text, &package.name, &package.version)
-            .and_then(|()| self.store.write_unit(&unit));
-        Ok(kept.err().map(|error| NotKept::Store(error.to_string())))
-    }
-
-    fn output_record(&self, outputs: &[Output]) -> OutputRecord {
-        output_record(self.call, outputs.iter().map(|output| (output.role, output.sha256)))
-    }
 }
 
-/// The record by which dependents find a library or proc macro.
-pub fn output_record(call: &Call, outputs: impl Iterator<Item = (Role, Digest)>) -> OutputRecord {
-    OutputRecord {
-        version: 1,
-        unit_key: call.key,
-        crate_name: call.document.crate_name.clone(),
-        outputs: outputs.map(|(role, sha256)| RecordedOutput { role, sha256 }).collect(),
-        deps: call.identities(),
+/// The metadata that is in use, if this run gave the same.
+fn still(places: &Places, rmeta: &Output) -> io::Result<Output> {
+    let (sha256, _) = crate::store::digest_of_file(&places.out.join(&rmeta.name))?;
+    if sha256 == rmeta.sha256 {
+        Ok(rmeta.clone())
+    } else {
+        Err(io::Error::other("rustc gave other metadata than it had announced"))
     }
-}
-
-/// The files that rustc's dep-info speaks of, in its order.
-pub fn dep_info_targets(call: &Call, roles: &[Role]) -> Vec<PathBuf> {
-    let mut roles = roles.to_vec();
-    roles.sort_by_key(|role| *role == Role::Rmeta);
-    let mut targets = vec![call.invocation.dep_info()];
-    targets.extend(roles.into_iter().map(|role| call.invocation.output(role)));
-    targets
 }

@@ -1,108 +1,170 @@
-//! Putting a stored output where cargo expects it.
+//! Putting stored outputs where cargo expects them.
 //!
-//! Owns how bytes are shared: libraries are cloned where the file system can, else hard-linked (they are read-only and
-//! of one old time, so that no target folder disturbs another); metadata, proc macros and executables are always files
-//! of their own. Files appear whole, by rename.
+//! Owns how bytes are shared and which time a file gets. Where the file system can, every output is a clone: a file of
+//! its own that takes no room. Elsewhere libraries are hard links, read-only and of one old time, so that no target
+//! folder disturbs another; metadata is one only where that time will do (see [`MetadataTime`]); proc macros and
+//! executables, which others may write to, are always files of their own. Files appear whole, by rename.
 //! Must not know why an output may be installed.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use sealift_policy::local::STORED_MTIME;
 use sealift_policy::manifest::Role;
 
-/// Installs a stored file of this role at `destination`, replacing what is there, as rustc would.
-pub fn install(stored: &Path, role: Role, destination: &Path) -> io::Result<()> {
-    let name = destination.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut beside_name = std::ffi::OsString::from(".sealift-");
-    beside_name.push(std::process::id().to_string());
-    beside_name.push("-");
-    beside_name.push(name);
-    let beside = destination.with_file_name(beside_name);
+use crate::call::Call;
+use crate::sharing::Sharing;
+use crate::store::Store;
+
+/// Which time the metadata of a unit may have.
+///
+/// cargo takes a unit for stale when the newest file of it is older than a dependency's metadata, or than what its
+/// build script printed (`check_filesystem` in cargo's `fingerprint` module). Stored files are of one old time, so a
+/// unit may consist of nothing else only if nothing that cargo compares it with is newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetadataTime {
+    /// The time of the stored file will do.
+    Stored,
+    /// It has to be newer than its dependencies: a file of its own, of now.
+    Now,
+}
+
+/// How many bytes were put in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InPlace {
+    /// All of them.
+    pub bytes: u64,
+    /// Those that are shared with the store.
+    pub shared: u64,
+}
+
+/// Puts the outputs of one call in place.
+#[derive(Debug)]
+pub struct Installer {
+    sharing: Sharing,
+    metadata: MetadataTime,
+    in_place: InPlace,
+}
+
+impl MetadataTime {
+    /// By what this call depends on, as it lies in the target folder.
+    pub fn of(call: &Call) -> Self {
+        let dependencies = call.invocation.externs.iter().filter_map(|one| one.path.as_deref());
+        if call.out_dir.is_none() && dependencies.into_iter().all(is_old) {
+            Self::Stored
+        } else {
+            Self::Now
+        }
+    }
+}
+
+impl Installer {
+    /// For a folder, by what is possible between it and the store.
+    pub fn new(store: &Store, folder: &Path, metadata: MetadataTime) -> Self {
+        Self {
+            sharing: Sharing::between(store, folder),
+            metadata,
+            in_place: InPlace::default(),
+        }
+    }
+
+    /// Installs a stored file of this role at `destination`, replacing what is there, as rustc would.
+    pub fn install(&mut self, stored: &Path, role: Role, destination: &Path) -> io::Result<()> {
+        let size = fs::metadata(stored)?.len();
+        let shared = appear(destination, |beside| self.place(stored, role, beside))?;
+        self.in_place.bytes += size;
+        self.in_place.shared += if shared { size } else { 0 };
+        Ok(())
+    }
+
+    /// What was put in place until now.
+    pub fn in_place(&self) -> InPlace {
+        self.in_place
+    }
+
+    /// Whether the bytes are shared. What was found out may be of yesterday, so each way falls back to the next.
+    fn place(&self, stored: &Path, role: Role, beside: &Path) -> io::Result<bool> {
+        // As the compiler and the linker would ask for; the user's mask decides.
+        let mode = if role.is_host_code() { 0o777 } else { 0o666 };
+        if self.sharing == Sharing::Clone && clone(stored, beside, mode).is_ok() {
+            return Ok(true);
+        }
+        let may_link = match role {
+            Role::Rlib => true,
+            Role::Rmeta => self.metadata == MetadataTime::Stored,
+            Role::ProcMacro | Role::BuildScript => false,
+        };
+        if may_link && self.sharing != Sharing::Copy && fs::hard_link(stored, beside).is_ok() {
+            return Ok(true);
+        }
+        copy(stored, beside, mode).map(|()| false)
+    }
+}
+
+/// Writes a text that cargo reads, whole or not at all.
+pub fn write(destination: &Path, text: &str) -> io::Result<()> {
+    appear(destination, |beside| fs::write(beside, text))
+}
+
+/// Makes a file beside its destination and renames it, so that nobody ever sees a part of it or follows a link.
+fn appear<T>(destination: &Path, make: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let beside = beside(destination)?;
     let _ = fs::remove_file(&beside);
-    let result = place(stored, role, &beside).and_then(|()| fs::rename(&beside, destination));
+    let result = make(&beside).and_then(|made| fs::rename(&beside, destination).map(|()| made));
     // Also after success: renaming one hard link of a file over another keeps both.
     let _ = fs::remove_file(&beside);
     result
 }
 
-fn place(stored: &Path, role: Role, beside: &Path) -> io::Result<()> {
-    if role == Role::Rlib {
-        // The rmeta beside it carries the time that cargo looks at, so the old time of a hard link does no harm.
-        return clone(stored, beside)
-            .or_else(|_| fs::hard_link(stored, beside))
-            .or_else(|_| copy(stored, beside, 0o644));
-    }
-    copy(stored, beside, if role.is_host_code() { 0o755 } else { 0o644 })
+fn beside(destination: &Path) -> io::Result<PathBuf> {
+    let mut name = std::ffi::OsString::from(format!(".sealift-{}-", std::process::id()));
+    name.push(destination.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    Ok(destination.with_file_name(name))
 }
 
-fn clone(stored: &Path, beside: &Path) -> io::Result<()> {
+fn is_old(dependency: &Path) -> bool {
+    fs::metadata(dependency).is_ok_and(|metadata| (metadata.mtime(), metadata.mtime_nsec()) <= (STORED_MTIME, 0))
+}
+
+/// Makes a file of its own that shares the stored one's blocks.
+pub fn clone(stored: &Path, beside: &Path, mode: u32) -> io::Result<()> {
     let from = fs::File::open(stored)?;
-    let to = fs::File::create(beside)?;
-    rustix::fs::ioctl_ficlone(&to, &from).map_err(|error| {
+    let to = create(beside, mode)?;
+    // Some file systems give a clone the times of what was cloned. Now is the kernel's: a more precise clock would be
+    // ahead of the files that cargo writes next.
+    let now = Timestamps {
+        last_access: time(UTIME_OMIT),
+        last_modification: time(UTIME_NOW),
+    };
+    let cloned = rustix::fs::ioctl_ficlone(&to, &from).and_then(|()| rustix::fs::futimens(&to, &now));
+    cloned.map_err(|error| {
         let _ = fs::remove_file(beside);
         error.into()
     })
 }
 
+const fn time(special: i64) -> Timespec {
+    Timespec {
+        tv_sec: 0,
+        tv_nsec: special,
+    }
+}
+
 fn copy(stored: &Path, beside: &Path, mode: u32) -> io::Result<()> {
-    fs::copy(stored, beside)?;
-    fs::set_permissions(beside, std::fs::Permissions::from_mode(mode))
+    let from = fs::File::open(stored)?;
+    let to = create(beside, mode)?;
+    io::copy(&mut from.file(), &mut to.file()).map(drop)
+}
+
+fn create(path: &Path, mode: u32) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    options.open(path)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::MetadataExt;
-
-    use sealift_policy::digest::Digest;
-
-    use super::*;
-    use crate::store::{Mode, Store};
-
-    #[test]
-    fn only_libraries_share_their_file_with_the_store() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("store")).unwrap();
-        let digest = Digest::of(b"x");
-        store.insert(b"x", digest, Mode::Data).unwrap();
-        let stored = store.blob(digest, 1).unwrap();
-        for role in [Role::Rmeta, Role::ProcMacro, Role::BuildScript] {
-            let destination = folder.path().join(format!("{role:?}"));
-            install(&stored, role, &destination).unwrap();
-            assert_ne!(
-                fs::metadata(&destination).unwrap().ino(),
-                fs::metadata(&stored).unwrap().ino()
-            );
-            fs::write(&destination, "changed in place").unwrap();
-        }
-        install(&stored, Role::Rlib, &folder.path().join("rlib")).unwrap();
-        assert_eq!(fs::read(&stored).unwrap(), b"x");
-    }
-
-    #[test]
-    fn installing_twice_leaves_nothing_beside() {
-        let folder = tempfile::tempdir().unwrap();
-        let stored = folder.path().join("stored");
-        fs::write(&stored, "x").unwrap();
-        let target = folder.path().join("target");
-        fs::create_dir(&target).unwrap();
-        for _ in 0..2 {
-            install(&stored, Role::Rlib, &target.join("liba.rlib")).unwrap();
-        }
-        assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_link_at_the_destination_is_replaced_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let (stored, victim) = (folder.path().join("stored"), folder.path().join("victim"));
-        fs::write(&stored, "x").unwrap();
-        fs::write(&victim, "precious").unwrap();
-        let destination = folder.path().join("liba.rmeta");
-        fs_err::os::unix::fs::symlink(&victim, &destination).unwrap();
-        install(&stored, Role::Rmeta, &destination).unwrap();
-        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-        assert!(fs::symlink_metadata(&destination).unwrap().is_file());
-    }
-}
+mod tests;

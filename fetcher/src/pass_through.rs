@@ -4,14 +4,14 @@
 //! Must not know why a call is not handled.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus};
 
 use fs_err as fs;
 
-use crate::messages::{self, Artifact};
+use crate::messages;
 use crate::runner;
 
 /// The program and arguments that cargo gave this wrapper.
@@ -48,19 +48,6 @@ impl Given {
             runner::put_in_front(&script)?;
         }
         Ok(exit_code(status))
-    }
-
-    /// Runs the program without telling cargo of the metadata a second time.
-    pub fn run_unannounced(&self, next: Option<&OsStr>) -> io::Result<ExitCode> {
-        let mut child = self.command(next).stderr(Stdio::piped()).spawn()?;
-        let stderr = child.stderr.take().expect("standard error is piped");
-        for line in BufReader::new(stderr).split(b'\n') {
-            let line = String::from_utf8_lossy(&line?).into_owned();
-            if Artifact::parse(&line).is_none_or(|artifact| artifact.emit != "metadata") {
-                messages::print(&line);
-            }
-        }
-        Ok(exit_code(child.wait()?))
     }
 
     fn command(&self, next: Option<&OsStr>) -> Command {

@@ -22,12 +22,12 @@ use crate::config::Config;
 use crate::decide::{self, Decision, Miss, Reusable};
 use crate::env::Env;
 use crate::events;
-use crate::install::install;
+use crate::install::{self, InPlace, Installer, MetadataTime};
 use crate::messages::{self, Artifact};
 use crate::pass_through::{Given, exit_code};
 use crate::store::Store;
 use crate::wait::{self, Waited};
-use crate::{beside, known, record, runner};
+use crate::{beside, keep, known, record, runner};
 
 /// Runs the wrapper with its arguments (without its own name).
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -75,13 +75,13 @@ fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &R
     let places = call.places(&nowhere, &nowhere);
     let miss = match decide_with_patience(store, config, call, &places) {
         Decision::Reuse(unit) => match reuse(store, call, &unit, &places) {
-            Ok(bytes) => {
+            Ok(in_place) => {
                 let outcome = if unit.was_fetched() {
                     Outcome::HitFetched
                 } else {
                     Outcome::HitCompiled
                 };
-                report.unit(call, outcome, None, unit.compile_ms(), 0, bytes);
+                report.unit(call, outcome, None, unit.compile_ms(), 0, in_place);
                 return ExitCode::SUCCESS;
             }
             Err(error) => format!("failed to install it: {error}"),
@@ -116,15 +116,15 @@ fn decide_with_patience(store: &Store, config: &Config, call: &Call, places: &Pl
 }
 
 /// Puts a stored unit where cargo expects it. All of it or nothing.
-fn reuse(store: &Store, call: &Call, unit: &Reusable, places: &Places) -> io::Result<u64> {
+fn reuse(store: &Store, call: &Call, unit: &Reusable, places: &Places) -> io::Result<InPlace> {
     let manifest = unit.manifest();
     let mut installed = vec![];
     let result = install_all(store, call, unit, places, &mut installed);
-    if let Err(error) = result {
+    if result.is_err() {
         for path in installed {
             let _ = fs::remove_file(path);
         }
-        return Err(error);
+        return result;
     }
     for line in &manifest.diagnostics {
         messages::print(&remap::to_local_paths(line, places));
@@ -132,7 +132,7 @@ fn reuse(store: &Store, call: &Call, unit: &Reusable, places: &Places) -> io::Re
     if call.invocation.announces_artifacts && manifest.output(Role::Rmeta).is_some() {
         Artifact::new(&call.invocation.output(Role::Rmeta), "metadata").print();
     }
-    Ok(manifest.outputs.iter().map(|output| output.size).sum())
+    result
 }
 
 fn install_all(
@@ -141,35 +141,36 @@ fn install_all(
     unit: &Reusable,
     places: &Places,
     installed: &mut Vec<PathBuf>,
-) -> io::Result<()> {
+) -> io::Result<InPlace> {
     let manifest = unit.manifest();
     // First what dependents need to be handled, so that nothing in a target folder is unknown.
     let identity = manifest
         .output(Role::Rmeta)
         .or_else(|| manifest.output(Role::ProcMacro));
     if let Some(identity) = identity {
-        let record = compile::output_record(call, manifest.outputs.iter().map(|output| (output.role, output.sha256)));
+        let record = keep::output_record(call, manifest.outputs.iter().map(|output| (output.role, output.sha256)));
         if store.output(identity.sha256).as_ref() != Some(&record) {
             store.write_output(&record)?;
         }
     }
+    let mut installer = Installer::new(store, &call.invocation.out_dir, MetadataTime::of(call));
     // The rmeta comes last: its time is the unit's time for cargo.
     for (role, blob) in unit.blobs().iter().rev() {
         let destination = call.invocation.output(*role);
-        install(blob, *role, &destination)?;
+        installer.install(blob, *role, &destination)?;
         installed.push(destination.clone());
         if let Some(output) = manifest.output(*role) {
             known::remember(store, &destination, output.sha256);
         }
     }
     let roles: Vec<_> = manifest.outputs.iter().map(|output| output.role).collect();
-    let dep_info = record::dep_info(call, places, manifest).to_text(&compile::dep_info_targets(call, &roles));
-    fs::write(call.invocation.dep_info(), dep_info)?;
+    let dep_info = record::dep_info(call, places, manifest).to_text(&keep::dep_info_targets(call, &roles));
+    install::write(&call.invocation.dep_info(), &dep_info)?;
     installed.push(call.invocation.dep_info());
     if manifest.output(Role::BuildScript).is_some() && runner::is_wanted(call) {
         runner::put_in_front(&call.invocation.output(Role::BuildScript))?;
     }
-    Ok(())
+    Ok(installer.in_place())
 }
 
 fn compile(
@@ -194,36 +195,38 @@ fn compile(
                 Some(reason),
                 compiled.compile_ms,
                 compiled.compile_ms,
-                compiled.bytes,
+                compiled.in_place,
             );
             ExitCode::SUCCESS
         }
-        Err(Failure::Rustc { status, .. }) if stopped_by_user(status) => exit_code(status),
+        Err(Failure::Rustc(status) | Failure::Late(status)) if compile::stopped_by_user(status) => exit_code(status),
         Err(failure) => {
-            let announced = match failure {
-                Failure::Rustc { announced, .. } | Failure::Around { announced, .. } => announced,
-            };
             let reason = format!("{reason}; {}", chain(&failure));
-            report.unit(call, Outcome::PassedThrough, Some(reason), 0, 0, 0);
-            as_cargo_asked(config, given, announced)
+            report.unit(call, Outcome::PassedThrough, Some(reason), 0, 0, InPlace::default());
+            match failure {
+                Failure::Rustc(_) | Failure::Around(_) => as_cargo_asked(config, given),
+                Failure::Late(status) => exit_code(status),
+                Failure::LateAround(_) => {
+                    messages::print(&format!("error: sealift: {}\nhint: build again", chain(&failure)));
+                    ExitCode::FAILURE
+                }
+            }
         }
     }
 }
 
 fn pass_through(config: &Config, given: &Given, report: &Report, why: &NotHandled) -> ExitCode {
     report.passed_through(given, why);
-    as_cargo_asked(config, given, false)
+    as_cargo_asked(config, given)
 }
 
 /// The call that cargo made, by the next wrapper or rustc: what every failure ends in.
-fn as_cargo_asked(config: &Config, given: &Given, announced: bool) -> ExitCode {
+fn as_cargo_asked(config: &Config, given: &Given) -> ExitCode {
     let next = config.next_wrapper.as_deref();
-    let ran = match runner::sandbox() {
-        Some(sandbox) => given.run_sandboxed(&sandbox),
-        None if announced => given.run_unannounced(next),
-        None => return given.exec(next),
+    let Some(sandbox) = runner::sandbox() else {
+        return given.exec(next);
     };
-    ran.unwrap_or_else(|error| {
+    given.run_sandboxed(&sandbox).unwrap_or_else(|error| {
         messages::print(&format!(
             "error: sealift: failed to run `{}`: {error}",
             given.program.display()
@@ -263,14 +266,6 @@ fn tell_alarm(store: &Store, config: &Config) -> Option<ExitCode> {
     None
 }
 
-fn stopped_by_user(status: std::process::ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt;
-    const SIGHUP: i32 = 1;
-    const SIGINT: i32 = 2;
-    const SIGTERM: i32 = 15;
-    matches!(status.signal(), Some(SIGHUP | SIGINT | SIGTERM))
-}
-
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -288,7 +283,15 @@ struct Report {
 }
 
 impl Report {
-    fn unit(&self, call: &Call, outcome: Outcome, reason: Option<String>, compile_ms: u64, waited_ms: u64, bytes: u64) {
+    fn unit(
+        &self,
+        call: &Call,
+        outcome: Outcome,
+        reason: Option<String>,
+        compile_ms: u64,
+        waited_ms: u64,
+        in_place: InPlace,
+    ) {
         let package = &call.document.package;
         let wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.append(UnitEvent {
@@ -301,7 +304,8 @@ impl Report {
             reason,
             wrapper_us: wall_us.saturating_sub(waited_ms * 1000),
             compile_ms,
-            bytes,
+            bytes: in_place.bytes,
+            shared_bytes: in_place.shared,
         });
     }
 
@@ -321,6 +325,7 @@ impl Report {
             wrapper_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             compile_ms: 0,
             bytes: 0,
+            shared_bytes: 0,
         });
     }
 

@@ -1,0 +1,107 @@
+//! Keeping a compiled unit: what cargo reads about it, and the records by which later calls find it.
+//!
+//! Owns the order of records: content first, then what refers to it.
+//! Must not know how the unit was compiled or installed.
+
+use std::io;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use sealift_policy::digest::Digest;
+use sealift_policy::local::{LocalUnit, OutputRecord, RecordedOutput, UnitOrigin};
+use sealift_policy::manifest::{Output, Role};
+use sealift_policy::remap::Places;
+
+use crate::call::Call;
+use crate::dep_info::DepInfo;
+use crate::install;
+use crate::record::{self, NotKept};
+use crate::store::Store;
+
+/// What a compilation gave, besides the outputs' bytes.
+#[derive(Debug)]
+pub struct Gave<'a> {
+    /// Its outputs, stored and installed.
+    pub outputs: Vec<Output>,
+    /// rustc's messages, without artifact notifications.
+    pub diagnostics: &'a [String],
+    /// rustc's wall time.
+    pub compile_ms: u64,
+}
+
+/// Writes the dep-info for cargo, and the records for later calls; says why the unit is not kept for others, if so.
+pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::Result<Option<NotKept>> {
+    let Call {
+        key,
+        document,
+        invocation,
+        ..
+    } = call;
+    let outputs = gave.outputs;
+    let dep_info_name = format!("{}-{}.d", document.crate_name, key.short());
+    let dep_info = DepInfo::parse(&fs::read_to_string(places.out.join(dep_info_name))?);
+    let roles: Vec<_> = outputs.iter().map(|output| output.role).collect();
+    install::write(
+        &invocation.dep_info(),
+        &dep_info.to_text(&dep_info_targets(call, &roles)),
+    )?;
+    if outputs
+        .iter()
+        .any(|output| matches!(output.role, Role::Rmeta | Role::ProcMacro))
+        && let Err(error) = store.write_output(&record_of(call, &outputs))
+    {
+        return Ok(Some(NotKept::Store(error.to_string())));
+    }
+    let mut glibc = None;
+    for output in &outputs {
+        let content = fs::read(places.out.join(&output.name))?;
+        if let Err(reason) = record::find_local_path(call, places, &output.name, &content) {
+            return Ok(Some(reason));
+        }
+        if output.role.is_host_code() {
+            glibc = record::needed_glibc(&content);
+        }
+    }
+    let manifest = match record::manifest(call, places, outputs, &dep_info, gave.diagnostics, glibc) {
+        Ok(manifest) => manifest,
+        Err(reason) => return Ok(Some(reason)),
+    };
+    let package = &document.package;
+    let unit = LocalUnit {
+        version: 1,
+        unit_key: *key,
+        manifest: manifest.to_canonical(),
+        origin: UnitOrigin::Compiled,
+        compile_ms: gave.compile_ms,
+        call: Some(call.summary()),
+    };
+    let kept = store
+        .write_key(*key, &call.document_text, &package.name, &package.version)
+        .and_then(|()| store.write_unit(&unit));
+    Ok(kept.err().map(|error| NotKept::Store(error.to_string())))
+}
+
+/// The record by which dependents find a unit with these outputs.
+pub fn record_of(call: &Call, outputs: &[Output]) -> OutputRecord {
+    output_record(call, outputs.iter().map(|output| (output.role, output.sha256)))
+}
+
+/// The record by which dependents find a library or proc macro.
+pub fn output_record(call: &Call, outputs: impl Iterator<Item = (Role, Digest)>) -> OutputRecord {
+    OutputRecord {
+        version: 1,
+        unit_key: call.key,
+        crate_name: call.document.crate_name.clone(),
+        outputs: outputs.map(|(role, sha256)| RecordedOutput { role, sha256 }).collect(),
+        deps: call.identities(),
+    }
+}
+
+/// The files that rustc's dep-info speaks of, in its order.
+pub fn dep_info_targets(call: &Call, roles: &[Role]) -> Vec<PathBuf> {
+    let mut roles = roles.to_vec();
+    roles.sort_by_key(|role| *role == Role::Rmeta);
+    let mut targets = vec![call.invocation.dep_info()];
+    targets.extend(roles.into_iter().map(|role| call.invocation.output(role)));
+    targets
+}

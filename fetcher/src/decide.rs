@@ -120,6 +120,7 @@ pub fn decide(store: &Store, config: &Config, call: &Call, places: &Places) -> D
 
 fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result<Reusable, Miss> {
     let unit = store.unit(call.key).ok_or(Miss::NotStored)?;
+    store.mark_used(call.key);
     let trusted = match &unit.origin {
         UnitOrigin::Compiled => {
             Trusted::Own(Manifest::from_canonical(unit.manifest.as_bytes()).map_err(Miss::DamagedRecord)?)

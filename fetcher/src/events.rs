@@ -55,6 +55,17 @@ impl BuildId {
         Self::of_process(self.pid) == Some(self)
     }
 
+    /// When its process was started, in whole seconds since 1970; `None` without `/proc`.
+    pub fn began(self) -> Option<i64> {
+        let stat = fs_err::read_to_string("/proc/stat").ok()?;
+        let boot = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+        let ticks = rustix::param::clock_ticks_per_second();
+        boot.trim()
+            .parse::<i64>()
+            .ok()?
+            .checked_add_unsigned(self.start.checked_div(ticks)?)
+    }
+
     fn path(self, store: &Path) -> PathBuf {
         folder(store).join(format!("{self}.jsonl"))
     }
@@ -160,6 +171,14 @@ mod tests {
             .is_running()
         );
         assert_eq!(this.to_string().parse(), Ok(this));
+    }
+
+    #[test]
+    fn this_process_began_before_now_and_after_its_machine_did() {
+        let began = BuildId::of_process(std::process::id()).unwrap().began().unwrap();
+        let now = crate::clock::seconds();
+        // Both are whole seconds of clocks that are read one after the other.
+        assert!((now - 3600..=now + 1).contains(&began), "{began}, {now}");
     }
 
     #[test]

@@ -20,6 +20,12 @@ use crate::call::Call;
 use crate::sharing::Sharing;
 use crate::store::Store;
 
+/// The time of now by the kernel's own clock: a more precise one would be ahead of the files that cargo writes next.
+pub const NOW: Timestamps = Timestamps {
+    last_access: special(UTIME_OMIT),
+    last_modification: special(UTIME_NOW),
+};
+
 /// Which time the metadata of a unit may have.
 ///
 /// cargo takes a unit for stale when the newest file of it is older than a dependency's metadata, or than what its
@@ -134,24 +140,16 @@ fn is_old(dependency: &Path) -> bool {
 pub fn clone(stored: &Path, beside: &Path, mode: u32) -> io::Result<()> {
     let from = fs::File::open(stored)?;
     let to = create(beside, mode)?;
-    // Some file systems give a clone the times of what was cloned. Now is the kernel's: a more precise clock would be
-    // ahead of the files that cargo writes next.
-    let now = Timestamps {
-        last_access: time(UTIME_OMIT),
-        last_modification: time(UTIME_NOW),
-    };
-    let cloned = rustix::fs::ioctl_ficlone(&to, &from).and_then(|()| rustix::fs::futimens(&to, &now));
+    // Some file systems give a clone the times of what was cloned.
+    let cloned = rustix::fs::ioctl_ficlone(&to, &from).and_then(|()| rustix::fs::futimens(&to, &NOW));
     cloned.map_err(|error| {
         let _ = fs::remove_file(beside);
         error.into()
     })
 }
 
-const fn time(special: i64) -> Timespec {
-    Timespec {
-        tv_sec: 0,
-        tv_nsec: special,
-    }
+const fn special(tv_nsec: i64) -> Timespec {
+    Timespec { tv_sec: 0, tv_nsec }
 }
 
 fn copy(stored: &Path, beside: &Path, mode: u32) -> io::Result<()> {

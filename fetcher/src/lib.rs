@@ -39,6 +39,7 @@ pub mod wait;
 mod cargo;
 pub mod commands;
 mod heads;
+pub mod in_use;
 mod prefetch;
 mod remote;
 mod report;

@@ -22,6 +22,9 @@ pub struct Store {
     root: PathBuf,
 }
 
+/// The folder of what is not finished.
+pub const SCRATCH: &str = "tmp";
+
 /// Whether a stored file may be executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -60,6 +63,14 @@ impl Store {
     pub fn unit(&self, key: UnitKey) -> Option<LocalUnit> {
         self.read(&local::unit_path(key))
             .filter(|unit: &LocalUnit| unit.version == 1 && unit.unit_key == key)
+    }
+
+    /// Notes that a unit is about to be used, so that no sweep takes it from the build that does. Failing to costs a
+    /// local compilation at worst.
+    pub fn mark_used(&self, key: UnitKey) {
+        if let Ok(record) = fs::File::open(self.path(&local::unit_path(key))) {
+            let _ = rustix::fs::futimens(&record, &crate::install::NOW);
+        }
     }
 
     /// Writes the record of a unit; what it refers to must be there already.
@@ -143,17 +154,19 @@ impl Store {
         self.finish(&scratch, &path, mode)
     }
 
-    /// A new private folder in the store.
+    /// A new private folder in the store. Its name says whose it is, for [`crate::in_use::leftovers`].
     pub fn scratch_folder(&self) -> io::Result<tempfile::TempDir> {
-        let parent = self.path("tmp");
+        let parent = self.path(SCRATCH);
         fs::create_dir_all(&parent)?;
-        tempfile::Builder::new().prefix("c").tempdir_in(parent)
+        tempfile::Builder::new()
+            .prefix(&format!("c{}-", std::process::id()))
+            .tempdir_in(parent)
     }
 
     fn scratch_file(&self) -> io::Result<PathBuf> {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let folder = self.path("tmp");
+        let folder = self.path(SCRATCH);
         let name = format!("f{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = folder.join(name);
         match fs::remove_file(&path) {

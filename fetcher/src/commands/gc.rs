@@ -15,10 +15,10 @@ use sealift_policy::manifest::Manifest;
 
 use super::context::Context;
 use super::{Exit, GcArgs};
+use crate::clock;
+use crate::in_use::{self, InUse};
 use crate::report::shell::{Shell, Verbosity, bytes, count};
-use crate::report::verdict;
 use crate::store::Store;
-use crate::{clock, events};
 
 /// What is younger may be part of a build that has only begun, in seconds.
 const YOUNG: i64 = 3600;
@@ -50,14 +50,30 @@ pub(super) fn run(context: &Context, args: &GcArgs) -> anyhow::Result<Exit> {
     let now = clock::seconds();
     let blobs = blobs(&store);
     let candidates = candidates(&store, &blobs);
-    let sweep = sweep(candidates, &blobs, &in_use(root)?, limit, now - YOUNG);
+    let mut sweep = sweep(candidates, &blobs, &InUse::now(root)?, limit, now - YOUNG);
+    // A build may have come for a unit since the store was looked at. Then no output goes: what no unit names any more is
+    // found the next time.
+    let is_unused = |path: &Path| in_use::last_used(path).is_some_and(|used| used < now);
+    let all = sweep.units.len();
+    sweep
+        .units
+        .retain(|key| is_unused(&store.path(&local::unit_path(*key))));
+    if sweep.units.len() < all {
+        sweep.blobs.clear();
+        sweep.freed = 0;
+    }
     for key in &sweep.units {
         remove(&store.path(&local::unit_path(*key)))?;
     }
     for digest in &sweep.blobs {
-        remove(&store.path(&local::cas_path(*digest)))?;
+        let blob = store.path(&local::cas_path(*digest));
+        if is_unused(&blob) {
+            remove(&blob)?;
+        }
     }
-    remove_old_scratch(&store.path("tmp"), now - 24 * YOUNG)?;
+    for path in in_use::leftovers(&store, now)? {
+        remove(&path)?;
+    }
     let left: u64 = blobs.values().map(|(size, _)| size).sum::<u64>() - sweep.freed;
     shell.status(
         "Removed",
@@ -78,7 +94,7 @@ pub(super) fn run(context: &Context, args: &GcArgs) -> anyhow::Result<Exit> {
 fn sweep(
     mut candidates: Vec<Candidate>,
     blobs: &BTreeMap<Digest, (u64, i64)>,
-    in_use: &BTreeSet<UnitKey>,
+    in_use: &InUse,
     limit: u64,
     oldest_young: i64,
 ) -> Sweep {
@@ -106,7 +122,7 @@ fn sweep(
         if total - sweep.freed <= limit || unit.used >= oldest_young {
             break;
         }
-        if in_use.contains(&unit.key) {
+        if in_use.protects(unit.key, unit.used) {
             continue;
         }
         sweep.units.push(unit.key);
@@ -119,15 +135,6 @@ fn sweep(
         }
     }
     sweep
-}
-
-/// The units that running builds have used or made.
-fn in_use(root: &Path) -> anyhow::Result<BTreeSet<UnitKey>> {
-    let mut keys = BTreeSet::new();
-    for build in events::builds(root)?.into_iter().filter(|build| build.is_running()) {
-        keys.extend(verdict::units(&events::read(root, build)?.events).filter_map(|unit| unit.unit_key));
-    }
-    Ok(keys)
 }
 
 /// Every stored output with its size and when its inode last changed: linking it into a target folder does that.
@@ -183,17 +190,13 @@ fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
         .map(walkdir::DirEntry::into_path)
 }
 
-fn remove_old_scratch(folder: &Path, before: i64) -> anyhow::Result<()> {
-    for path in files(folder) {
-        if fs_err::symlink_metadata(&path).is_ok_and(|metadata| metadata.ctime() < before) {
-            remove(&path)?;
-        }
-    }
-    Ok(())
-}
-
 fn remove(path: &Path) -> anyhow::Result<()> {
-    match fs_err::remove_file(path) {
+    let removed = if path.is_dir() {
+        fs_err::remove_dir_all(path)
+    } else {
+        fs_err::remove_file(path)
+    };
+    match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!(error),
         _ => Ok(()),
     }
@@ -246,7 +249,7 @@ mod tests {
             unit("old", &["o"], 10),
             unit("middle", &["m"], 20),
         ];
-        let swept = sweep(units, &blobs(&["n", "o", "m"]), &BTreeSet::new(), 15, 100);
+        let swept = sweep(units, &blobs(&["n", "o", "m"]), &InUse::default(), 15, 100);
         assert_eq!(swept.units, [unit("old", &[], 0).key, unit("middle", &[], 0).key]);
         assert_eq!(swept.freed, 20);
     }
@@ -258,7 +261,7 @@ mod tests {
             unit("used", &["u"], 10),
             unit("old", &["o"], 20),
         ];
-        let in_use = BTreeSet::from([unit("used", &[], 0).key]);
+        let in_use = InUse::of([unit("used", &[], 0).key]);
         let swept = sweep(units, &blobs(&["y", "u", "o"]), &in_use, 0, 100);
         assert_eq!(swept.units, [unit("old", &[], 0).key]);
     }
@@ -266,14 +269,14 @@ mod tests {
     #[test]
     fn an_output_that_another_unit_shares_stays() {
         let units = vec![unit("old", &["shared", "own"], 10), unit("new", &["shared"], 20)];
-        let swept = sweep(units, &blobs(&["shared", "own"]), &BTreeSet::new(), 10, 100);
+        let swept = sweep(units, &blobs(&["shared", "own"]), &InUse::default(), 10, 100);
         assert_eq!(swept.blobs, BTreeSet::from([digest("own")]));
     }
 
     #[test]
     fn outputs_without_a_unit_go_first() {
         let units = vec![unit("old", &["o"], 10)];
-        let swept = sweep(units, &blobs(&["o", "orphan"]), &BTreeSet::new(), 10, 100);
+        let swept = sweep(units, &blobs(&["o", "orphan"]), &InUse::default(), 10, 100);
         assert_eq!(
             (swept.units.len(), swept.blobs),
             (0, BTreeSet::from([digest("orphan")]))

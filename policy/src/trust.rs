@@ -388,7 +388,8 @@ impl TrustPolicy {
 
     /// Decides among everything that is claimed about a unit: one claim for each manifest that operators state.
     ///
-    /// Where configured operators state different manifests, none counts, whatever the quorum.
+    /// Where configured operators state different manifests, none counts, whatever the quorum. A statement that was
+    /// revoked is none, so that what one operator forged can be fetched again once the forgery is revoked.
     pub fn agreed(
         &self,
         subject: &Subject<'_>,
@@ -397,31 +398,33 @@ impl TrustPolicy {
     ) -> Result<Verified<Manifest>, Rejection> {
         let mut stated: BTreeMap<Digest, &Claim<'_>> = BTreeMap::new();
         let mut operators = vec![];
+        let mut revoked = None;
         for claim in claims {
             let digest = Digest::of(claim.manifest);
             let leaf = crate::log::TreeHash::of_leaf(Leaf::new(subject.unit_key, digest).to_canonical().as_bytes());
-            let counts = |(operator, epoch, inclusion): &&(OperatorName, u32, VerifiedInclusion)| {
-                inclusion.leaf() == leaf
-                    && self
-                        .log(operator, *epoch)
-                        .is_some_and(|log| log.origin() == inclusion.checkpoint().origin())
-            };
-            let vouching: Vec<_> = claim
-                .inclusions
-                .iter()
-                .filter(counts)
-                .map(|(name, ..)| name.clone())
-                .collect();
-            if !vouching.is_empty() {
-                stated.insert(digest, claim);
-                operators.extend(vouching);
+            for (operator, epoch, inclusion) in &claim.inclusions {
+                let is_configured = self
+                    .log(operator, *epoch)
+                    .is_some_and(|log| log.origin() == inclusion.checkpoint().origin());
+                if inclusion.leaf() != leaf || !is_configured {
+                    continue;
+                }
+                // What was taken back is nobody's statement: it neither counts nor contradicts.
+                let stands = (self.check_leaf(digest)).and_then(|()| self.check_range(operator, *epoch, inclusion));
+                match stands {
+                    Ok(()) => {
+                        stated.insert(digest, claim);
+                        operators.push(operator.clone());
+                    }
+                    Err(rejection) => revoked = Some(rejection),
+                }
             }
         }
         match &stated.into_values().collect::<Vec<_>>()[..] {
-            [] => Err(Rejection::NoQuorum {
+            [] => Err(revoked.unwrap_or(Rejection::NoQuorum {
                 found: 0,
                 needed: self.quorum(subject.class),
-            }),
+            })),
             [claim] => self.decide(subject, claim.manifest, &claim.inclusions, freshness),
             _ => Err(Rejection::Disagreement(operators)),
         }
@@ -478,11 +481,9 @@ impl TrustPolicy {
     }
 
     fn check_revocations(&self, subject: &Subject<'_>, manifest: Digest) -> Result<(), Rejection> {
+        self.check_leaf(manifest)?;
         let revoked = &self.document.revoked;
         let package = &subject.document.package;
-        if revoked.leaves.contains(&manifest) {
-            return Err(Rejection::Revoked(format!("manifest {manifest}")));
-        }
         if revoked.unit_keys.contains(&subject.unit_key) {
             return Err(Rejection::Revoked(format!("unit {}", subject.unit_key)));
         }
@@ -501,6 +502,14 @@ impl TrustPolicy {
                 Err(Rejection::Revoked(format!("toolchain {toolchain}")))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn check_leaf(&self, manifest: Digest) -> Result<(), Rejection> {
+        if self.document.revoked.leaves.contains(&manifest) {
+            Err(Rejection::Revoked(format!("manifest {manifest}")))
+        } else {
+            Ok(())
         }
     }
 

@@ -396,6 +396,58 @@ fn operators_that_disagree_are_both_refused() {
 }
 
 #[test]
+fn a_revoked_statement_contradicts_nobody() {
+    let forgeries: [fn(&World, Digest) -> Revocations; 2] = [
+        |_, forged| Revocations {
+            leaves: vec![forged],
+            ..Revocations::default()
+        },
+        |world, _| Revocations {
+            ranges: vec![RevokedRange {
+                operator: world.beta.name.clone(),
+                epoch: 1,
+                start: 1,
+                end: 2,
+            }],
+            ..Revocations::default()
+        },
+    ];
+    for revoke in forgeries {
+        let mut world = World::new(Class::Library);
+        let honest = world.manifest();
+        let mut forged = honest.clone();
+        forged.outputs[0].sha256 = Digest::of(b"forged");
+        let (honest, forged) = (honest.to_canonical(), forged.to_canonical());
+        world.policy.revoked = revoke(&world, Digest::of(forged.as_bytes()));
+        let leaf = |manifest: &str| Leaf::new(world.key(), Digest::of(manifest.as_bytes())).to_canonical();
+        let claim = |maker: &Maker, manifest| Claim {
+            manifest: str::as_bytes(manifest),
+            inclusions: vec![world.inclusion(maker, &leaf(manifest))],
+        };
+        let subject = Subject {
+            unit_key: world.key(),
+            document: &world.document,
+            class: world.class,
+        };
+        let policy = world.policy();
+        let both = [claim(&world.alpha, &honest), claim(&world.beta, &forged)];
+        let verified = policy.agreed(&subject, &both, Freshness::At(NOW)).unwrap();
+        assert_eq!(verified.value().to_canonical(), honest);
+        assert_eq!(verified.operators().iter().collect::<Vec<_>>(), [&world.alpha.name]);
+        // Alone it is refused for what it is, and not for want of a quorum.
+        let alone = policy.agreed(&subject, &both[1..], Freshness::At(NOW));
+        assert!(matches!(alone, Err(Rejection::Revoked(_))), "{alone:?}");
+        // Host code still needs two whose statements stand.
+        let host_code = Subject {
+            class: Class::HostCode,
+            ..subject
+        };
+        let refused = policy.agreed(&host_code, &both, Freshness::At(NOW));
+        assert!(refused.is_err(), "{refused:?}");
+    }
+}
+
+#[test]
 fn what_is_revoked_is_refused_at_every_use() {
     let revocations: [fn(&World) -> Revocations; 5] = [
         |world| Revocations {

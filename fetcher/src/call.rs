@@ -20,11 +20,10 @@ use sealift_policy::remap::{self, CanonicalExtern, Places};
 
 use crate::closure::{self, Closure};
 use crate::env::{self, Env};
-use crate::known;
 use crate::sources::{self, SourceProblem};
 use crate::store::Store;
 use crate::toolchain::{self, Toolchain, ToolchainProblem};
-use crate::tree;
+use crate::{known, script_output, tree};
 
 /// A call that is handled.
 #[derive(Debug)]
@@ -90,6 +89,8 @@ pub enum NotHandled {
     Dependency { name: String, problem: String },
     #[error("`OUT_DIR` cannot be used: {0}")]
     OutDir(io::Error),
+    #[error("what the build script printed cannot be read: {0}")]
+    ScriptOutput(io::Error),
 }
 
 impl Call {
@@ -113,12 +114,16 @@ impl Call {
             path.to_str()
                 .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
         }
-        let variables = variables()?;
+        let mut variables = variables()?;
         let package = package(store, &package_root, &variables)?;
         let toolchain = toolchain::identify(store, rustc, invocation.target.as_deref())?;
         let dependencies = dependencies(store, &invocation)?;
         let (closure, objects) = closure(store, &invocation, &dependencies)?;
         let (out_dir, local_files) = out_dir(&env, &package_root)?;
+        if let Some(out_dir) = &out_dir {
+            let places = places(&package_root, Some(out_dir), &toolchain);
+            variables.extend(script_variables(&env, out_dir, &places)?);
+        }
         let document = KeyDocument::new(&Inputs {
             invocation: &invocation,
             compiler: &toolchain.compiler,
@@ -153,17 +158,10 @@ impl Call {
 
     /// Where things lie for its canonical call, with these private folders.
     pub fn places(&self, out: &Path, deps: &Path) -> Places {
-        let registry = self.package_root.parent().unwrap_or(&self.package_root);
         Places {
-            registry: spellings(registry),
-            out_dir: self
-                .out_dir
-                .iter()
-                .flat_map(|out_dir| spellings(&out_dir.path))
-                .collect(),
             out: out.to_owned(),
             deps: deps.to_owned(),
-            sysroot: self.toolchain.sysroot.clone(),
+            ..places(&self.package_root, self.out_dir.as_ref(), &self.toolchain)
         }
     }
 
@@ -250,6 +248,18 @@ pub fn kind(crate_type: CrateType) -> CallKind {
     }
 }
 
+/// Where things lie around a call, without private folders.
+fn places(package_root: &Path, out_dir: Option<&OutDir>, toolchain: &Toolchain) -> Places {
+    let registry = package_root.parent().unwrap_or(package_root);
+    Places {
+        registry: spellings(registry),
+        out_dir: out_dir.iter().flat_map(|out_dir| spellings(&out_dir.path)).collect(),
+        out: PathBuf::new(),
+        deps: PathBuf::new(),
+        sysroot: toolchain.sysroot.clone(),
+    }
+}
+
 /// A quick look at the path; the files are compared with their archive later.
 fn is_in_registry(root: &Path) -> bool {
     let parent = |path: &Path| path.parent().map(Path::to_owned);
@@ -268,6 +278,18 @@ fn variables() -> Result<BTreeMap<String, String>, NotHandled> {
         counted.insert(name.to_owned(), value);
     }
     Ok(counted)
+}
+
+/// What the build script set for this call, with paths replaced.
+fn script_variables(env: &Env, out_dir: &OutDir, places: &Places) -> Result<BTreeMap<String, String>, NotHandled> {
+    let names = script_output::variables(&out_dir.path).map_err(NotHandled::ScriptOutput)?;
+    let mut variables = BTreeMap::new();
+    for name in names {
+        let Some(value) = env.raw(&name) else { continue };
+        let value = value.into_string().map_err(|_| NotHandled::NotUtf8(name.clone()))?;
+        variables.insert(name, remap::to_canonical_paths(&value, places));
+    }
+    Ok(variables)
 }
 
 fn package(store: &Store, root: &Path, variables: &BTreeMap<String, String>) -> Result<Package, NotHandled> {

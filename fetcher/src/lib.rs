@@ -29,6 +29,7 @@ pub mod pass_through;
 pub mod record;
 pub mod runner;
 pub mod sharing;
+pub mod script_output;
 pub mod sources;
 pub mod toolchain;
 pub mod tree;

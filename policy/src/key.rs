@@ -13,6 +13,9 @@
 //! | `--extern` | name and content | SHA-256 of the rmeta, of the rlib when linking; of a proc macro its unit key, since its linked bytes vary with the host's linker and say nothing more. Sorted: rustc keeps them in a sorted map |
 //! | the closure's rlibs | when linking | all their object code ends in the output |
 //! | `CARGO_PKG_*`, `CARGO_CRATE_NAME`, `RUSTC_BOOTSTRAP` | yes | read by `env!`, by proc macros untracked, and by rustc |
+//! | `CARGO_PRIMARY_PACKAGE`, `CARGO_BIN_*`, `CARGO_MANIFEST_*`, `CARGO` | no | how cargo was called, or paths: compared where rustc lists them as read, and an output that contains a path is not kept |
+//! | what the build script set by `cargo::rustc-env` | name and value | a macro may read it untracked; paths are replaced. Of other packages' scripts nothing reaches this call |
+//! | other variables | no | what rustc lists as read is compared with the manifest; known macros that read untracked are in [`crate::impure`] |
 //! | `-l`; `-L` inside `OUT_DIR` | yes | native libraries that are bundled, with paths replaced |
 //! | `OUT_DIR` | digest of the tree | generated sources and static libraries |
 //! | `-C metadata`, `-C extra-filename` | no | the canonical call derives them from the key |
@@ -35,7 +38,7 @@ use crate::manifest::Role;
 use crate::name::{CrateName, CrateVersion, Toolchain};
 
 /// Version of the canonical call (see [`crate::remap`]): units compiled by other rules are other units.
-pub const CALL_RULES: u32 = 1;
+pub const CALL_RULES: u32 = 2;
 
 /// Longest key document in bytes.
 pub const MAX_KEY_DOCUMENT: usize = 4 << 20;
@@ -106,7 +109,7 @@ pub struct Inputs<'a> {
     pub package: &'a Package,
     /// Where the package is unpacked.
     pub package_root: &'a Path,
-    /// Variables that count (see [`env_counts`]), by name.
+    /// Variables that count (see [`env_counts`]) and those that the build script set, by name.
     pub env: &'a BTreeMap<String, String>,
     /// The content behind each `--extern`.
     pub externs: Vec<ExternInput>,
@@ -184,7 +187,7 @@ pub enum MalformedKeyDocument {
     CrateType(String),
 }
 
-/// Whether a variable of the call's environment is in the key.
+/// Whether a variable of the call's environment is in the key, whoever set it.
 pub fn env_counts(name: &str) -> bool {
     name.starts_with("CARGO_PKG_") || matches!(name, "CARGO_CRATE_NAME" | "RUSTC_BOOTSTRAP")
 }

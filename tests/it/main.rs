@@ -6,6 +6,8 @@ mod alone;
 mod crash;
 mod fixture;
 mod flags;
+mod handmade;
+mod keys;
 mod miss;
 mod outage;
 mod projects;
@@ -13,6 +15,7 @@ mod quorum;
 mod reproduce;
 mod reuse;
 mod rollback;
+mod scripts;
 #[cfg(feature = "soak")]
 mod soak;
 mod tampered;

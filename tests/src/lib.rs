@@ -15,6 +15,7 @@ pub mod liar;
 pub mod outcome;
 pub mod programs;
 pub mod progress;
+pub mod registry;
 pub mod sources;
 pub mod table;
 pub mod user;

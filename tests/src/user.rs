@@ -12,6 +12,7 @@ use crate::child::{Finished, run};
 use crate::env::{clean_command, path_with};
 use crate::outcome::Outcomes;
 use crate::programs::Programs;
+use crate::registry::Registry;
 use crate::sources::Downloads;
 use crate::world::Access;
 
@@ -85,6 +86,22 @@ impl User {
         };
         fs_err::create_dir_all(&user.config)?;
         downloads.lay_home(&user.home, project)?;
+        Ok(user)
+    }
+
+    /// Makes a user below a folder for whom a registry of our own making is crates.io.
+    ///
+    /// # Errors
+    /// If the home cannot be laid down.
+    pub fn of_registry(folder: &Path, programs: &Programs, registry: &Registry) -> Result<Self> {
+        let user = Self {
+            programs: programs.clone(),
+            home: folder.join("cargo-home"),
+            config: folder.join("config"),
+            store: folder.join("store"),
+        };
+        fs_err::create_dir_all(&user.config)?;
+        registry.configure(&user.home)?;
         Ok(user)
     }
 
@@ -193,6 +210,13 @@ impl Build {
             args,
             env: vec![],
         }
+    }
+
+    /// Where cargo may write the lock file.
+    #[must_use]
+    pub fn unlocked(mut self) -> Self {
+        self.args.retain(|arg| arg != "--locked");
+        self
     }
 
     /// With a service and a trust policy.

@@ -262,7 +262,7 @@ fn key_document(name: &str, crate_type: &str, emit: &str) -> String {
         "crate_name": name, "crate_root": "src/lib.rs", "crate_type": crate_type, "edition": "2021", "emit": emit,
         "env": {}, "externs": [], "lints": [], "native_libs": [], "native_search": [], "out_dir": null,
         "package": {"checksum": Digest::of(name.as_bytes()), "name": name, "version": "1.0.0"},
-        "rules": 1, "target": null, "version": 1
+        "rules": 2, "target": null, "version": 1
     }))
 }
 

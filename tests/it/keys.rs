@@ -1,0 +1,1 @@
+//! Keys: what decides what a unit is.

@@ -4,7 +4,7 @@
 //! downloaded is verified again at each use, against the policy of now.
 //! Must not know how a unit is installed or compiled.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -17,9 +17,9 @@ use sealift_policy::trust::{Freshness, Rejection, Subject, TrustPolicy, Verified
 use crate::call::Call;
 use crate::config::Config;
 use crate::env::Env;
-use crate::glibc;
-use crate::record;
+use crate::host_program::{self, Unfit};
 use crate::store::Store;
+use crate::{glibc, record};
 
 /// What to do for a call.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub enum Miss {
     Env(String),
     #[error("it needs glibc {needed}, here is {}", .found.as_deref().unwrap_or("none that is known"))]
     Glibc { needed: String, found: Option<String> },
+    #[error("it cannot run here")]
+    Unfit(#[source] Unfit),
     #[error("messages are asked for in another form than its diagnostics have")]
     Presentation,
     #[error("there is no trust policy to believe it by: {0}")]
@@ -160,6 +162,11 @@ fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result
             .ok_or(Miss::DamagedOutput(output.role))?;
         blobs.push((output.role, blob));
     }
+    if reusable.was_fetched() && call.class() == Class::HostCode {
+        for (_, blob) in &blobs {
+            check_host_program(call, blob)?;
+        }
+    }
     reusable.blobs = blobs;
     Ok(reusable)
 }
@@ -190,6 +197,12 @@ fn check_env(manifest: &Manifest, places: &Places) -> Result<(), Miss> {
         }
     }
     Ok(())
+}
+
+/// The compiler that is about to use it runs here.
+fn check_host_program(call: &Call, program: &Path) -> Result<(), Miss> {
+    let rustc = call.toolchain.sysroot.join("bin/rustc");
+    host_program::check(program, &rustc, &call.toolchain.compiler.sysroot).map_err(Miss::Unfit)
 }
 
 fn check_glibc(store: &Store, manifest: &Manifest) -> Result<(), Miss> {

@@ -21,6 +21,7 @@ pub mod compile;
 pub mod decide;
 pub mod dep_info;
 pub mod glibc;
+pub mod host_program;
 pub mod install;
 pub mod keep;
 pub mod known;

@@ -23,7 +23,7 @@ use crate::env::{self, Env};
 use crate::sources::{self, SourceProblem};
 use crate::store::Store;
 use crate::toolchain::{self, Toolchain, ToolchainProblem};
-use crate::{known, script_output, tree};
+use crate::{known, native_search, script_output, tree};
 
 /// A call that is handled.
 #[derive(Debug)]
@@ -87,6 +87,8 @@ pub enum NotHandled {
     ImpureMacro(String),
     #[error("dependency `{name}` cannot be read: {problem}")]
     Dependency { name: String, problem: String },
+    #[error("`{0}` would be bundled instead of the library of that name in `OUT_DIR`")]
+    ForeignLibrary(PathBuf),
     #[error("`OUT_DIR` cannot be used: {0}")]
     OutDir(io::Error),
     #[error("what the build script printed cannot be read: {0}")]
@@ -121,6 +123,9 @@ impl Call {
         let (closure, objects) = closure(store, &invocation, &dependencies)?;
         let (out_dir, local_files) = out_dir(&env, &package_root)?;
         if let Some(out_dir) = &out_dir {
+            if let Some(library) = native_search::shadowing(&invocation, &out_dir.path) {
+                return Err(NotHandled::ForeignLibrary(library));
+            }
             let places = places(&package_root, Some(out_dir), &toolchain);
             variables.extend(script_variables(&env, out_dir, &places)?);
         }

@@ -26,6 +26,7 @@ pub mod install;
 pub mod keep;
 pub mod known;
 pub mod messages;
+pub mod native_search;
 pub mod pass_through;
 pub mod record;
 pub mod runner;

@@ -308,7 +308,8 @@ impl Parser {
             ("extra-filename", Some(value)) => self.extra_filename.push(value.to_owned()),
             ("target-cpu", Some("native")) => return Err(Unsupported::Native(option)),
             ("target-feature", Some(value)) if value.contains("native") => return Err(Unsupported::Native(option)),
-            // Debug information in files of its own, of which cargo knows nothing on this platform.
+            // `unpacked` writes files of which cargo knows nothing on this platform, and with either the id that ties an
+            // object to its debug information depends on the folder that rustc writes into, remapped or not.
             ("split-debuginfo", Some(value)) if value != "off" => return Err(Unsupported::Codegen(option)),
             (name, _) if LINK_OPTIONS.contains(&name) => self.link_args.push(canonical_option(name, value)),
             (name, _) if CODEGEN_OPTIONS.contains(&name) => self.codegen.push(canonical_option(name, value)),

@@ -8,6 +8,7 @@
 //! | `--target` | yes | `null` and the host's own triple differ: cargo's `RUSTFLAGS` rules and `cfg`s do |
 //! | `-C` options that rustc tracks | yes | sorted; of an option given twice the last counts, as in rustc (`target-feature` adds up) |
 //! | `-C strip` | when linking | acts at link time only |
+//! | `-C rpath` | no | acts at link time only, and host programs link no Rust library dynamically: it would only tell them a folder of this machine |
 //! | `--cfg`, `--check-cfg` | yes | as sets: their order cannot be observed |
 //! | `--cap-lints`; lint flags | yes; unless `--cap-lints allow` | with it no lint can speak, but levels would still change the rmeta, so the canonical call drops them |
 //! | `--extern` | name and content | SHA-256 of the rmeta, of the rlib when linking; of a proc macro its unit key, since its linked bytes vary with the host's linker and say nothing more. Sorted: rustc keeps them in a sorted map |
@@ -351,10 +352,11 @@ fn native_search(inputs: &Inputs<'_>) -> Result<Vec<String>, NoKey> {
     Ok(search)
 }
 
-/// Arguments that choose or tune the linker of a host program without changing what the program does. Others may
-/// add objects or libraries, so such a call is left alone.
+/// Arguments that choose or tune the linker of a host program without changing what the program does; the canonical
+/// call drops them. Others may add objects or libraries, so such a call is left alone.
 fn is_harmless_link_argument(argument: &str) -> bool {
-    const HARMLESS: [&str; 8] = [
+    const HARMLESS: [&str; 9] = [
+        "rpath",
         "linker=",
         "link-arg=-fuse-ld=",
         "link-arg=-Wl,-O",

@@ -92,7 +92,7 @@ fn where_things_lie_and_how_messages_look_never_change_a_key() {
         ("--cap-lints allow", "--cap-lints allow -D warnings -W unused"),
         (
             "--cap-lints allow",
-            "--cap-lints allow -C link-arg=-fuse-ld=lld -C strip=debuginfo -L native=/usr/lib",
+            "--cap-lints allow -C link-arg=-fuse-ld=lld -C strip=debuginfo -C rpath -L native=/usr/lib",
         ),
     ] {
         assert!(CALL.contains(from), "{from}");
@@ -193,7 +193,6 @@ fn a_host_program_has_no_key_under_link_arguments_that_could_change_it() {
         "-C link-args=-Wl,-O1",
         "-C link-arg=-Wl,-O1,-lfoo",
         "-C link-arg=/x.o",
-        "-C rpath",
     ] {
         assert!(
             matches!(
@@ -208,6 +207,7 @@ fn a_host_program_has_no_key_under_link_arguments_that_could_change_it() {
         Err(NoKey::NativeSearch(_))
     ));
     assert_ne!(world.key(&format!("{host} -C strip=symbols")), key);
+    assert_eq!(world.key(&format!("{host} -C rpath")), key);
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub mod wrapper;
 
 pub mod beside;
 pub mod call;
+pub mod cause;
 pub mod closure;
 pub mod compile;
 pub mod decide;

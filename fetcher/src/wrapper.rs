@@ -11,12 +11,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use fs_err as fs;
+use sealift_policy::cause::Cause;
 use sealift_policy::invocation::{Invocation, Unsupported};
 use sealift_policy::local::{BuildEvent, Outcome, UnitEvent};
 use sealift_policy::manifest::Role;
 use sealift_policy::remap::{self, Places};
 
 use crate::call::{self, Call, NotHandled};
+use crate::cause::{self, Caused};
 use crate::compile::{self, Failure};
 use crate::config::Config;
 use crate::decide::{self, Decision, Miss, Reusable};
@@ -84,16 +86,23 @@ fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &R
                 report.unit(call, outcome, None, unit.compile_ms(), 0, in_place);
                 return ExitCode::SUCCESS;
             }
-            Err(error) => format!("failed to install it: {error}"),
+            Err(error) => Why {
+                text: format!("failed to install it: {error}"),
+                caused: Cause::NotInstalled.into(),
+            },
         },
         Decision::Compile(miss) => {
             if let Some(refused) = warn(config, call, &miss).or_else(|| tell_alarm(store, config)) {
                 return refused;
             }
+            let why = Why {
+                text: chain(&miss),
+                caused: (&miss).into(),
+            };
             if miss.is_rejection() {
-                return compile(store, config, given, call, report, Outcome::Rejected, &chain(&miss));
+                return compile(store, config, given, call, report, Outcome::Rejected, &why);
             }
-            chain(&miss)
+            why
         }
     };
     compile(store, config, given, call, report, Outcome::Compiled, &miss)
@@ -180,19 +189,22 @@ fn compile(
     call: &Call,
     report: &Report,
     outcome: Outcome,
-    reason: &str,
+    why: &Why,
 ) -> ExitCode {
     let sandbox = runner::sandbox();
     match compile::compile(store, call, sandbox.as_deref()) {
         Ok(compiled) => {
-            let reason = match &compiled.not_kept {
-                Some(not_kept) => format!("{reason}; not kept: {not_kept}"),
-                None => reason.to_owned(),
+            let why = match &compiled.not_kept {
+                Some(not_kept) => Why {
+                    text: format!("{}; not kept: {not_kept}", why.text),
+                    caused: cause::not_shareable(not_kept).unwrap_or_else(|| why.caused.clone()),
+                },
+                None => why.clone(),
             };
             report.unit(
                 call,
                 outcome,
-                Some(reason),
+                Some(why),
                 compiled.compile_ms,
                 compiled.compile_ms,
                 compiled.in_place,
@@ -201,8 +213,11 @@ fn compile(
         }
         Err(Failure::Rustc(status) | Failure::Late(status)) if compile::stopped_by_user(status) => exit_code(status),
         Err(failure) => {
-            let reason = format!("{reason}; {}", chain(&failure));
-            report.unit(call, Outcome::PassedThrough, Some(reason), 0, 0, InPlace::default());
+            let why = Why {
+                text: format!("{}; {}", why.text, chain(&failure)),
+                caused: Cause::CanonicalCall.into(),
+            };
+            report.unit(call, Outcome::PassedThrough, Some(why), 0, 0, InPlace::default());
             match failure {
                 Failure::Rustc(_) | Failure::Around(_) => as_cargo_asked(config, given),
                 Failure::Late(status) => exit_code(status),
@@ -276,6 +291,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Why a unit was no hit.
+#[derive(Clone)]
+struct Why {
+    text: String,
+    caused: Caused,
+}
+
 /// Where events go, and since when.
 struct Report {
     root: PathBuf,
@@ -287,13 +309,14 @@ impl Report {
         &self,
         call: &Call,
         outcome: Outcome,
-        reason: Option<String>,
+        why: Option<Why>,
         compile_ms: u64,
         waited_ms: u64,
         in_place: InPlace,
     ) {
         let package = &call.document.package;
         let wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (reason, caused) = why.map(|why| (why.text, why.caused)).unzip();
         self.append(UnitEvent {
             crate_name: call.document.crate_name.clone(),
             package: Some(package.name.to_string()),
@@ -302,6 +325,8 @@ impl Report {
             outcome,
             unit_key: Some(call.key),
             reason,
+            cause: caused.as_ref().map(|caused| caused.cause),
+            about: caused.and_then(|caused| caused.about),
             wrapper_us: wall_us.saturating_sub(waited_ms * 1000),
             compile_ms,
             bytes: in_place.bytes,
@@ -311,6 +336,7 @@ impl Report {
 
     fn passed_through(&self, given: &Given, why: &NotHandled) {
         let env = Env::process();
+        let Caused { cause, about } = why.into();
         let crate_name = given.args.iter().skip_while(|arg| *arg != "--crate-name").nth(1);
         self.append(UnitEvent {
             crate_name: crate_name
@@ -322,6 +348,8 @@ impl Report {
             outcome: Outcome::PassedThrough,
             unit_key: None,
             reason: Some(chain(why)),
+            cause: Some(cause),
+            about,
             wrapper_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             compile_ms: 0,
             bytes: 0,

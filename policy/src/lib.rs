@@ -6,6 +6,7 @@
 
 pub mod build_list;
 pub mod canonical;
+pub mod cause;
 pub mod digest;
 pub mod impure;
 pub mod invocation;

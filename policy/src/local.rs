@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::Cause;
 use crate::digest::{Digest, UnitKey};
 use crate::name::{CrateName, CrateVersion, OperatorName};
 
@@ -193,6 +194,12 @@ pub struct UnitEvent {
     pub unit_key: Option<UnitKey>,
     /// Why it was not a hit, for people.
     pub reason: Option<String>,
+    /// The same in a word.
+    #[serde(default)]
+    pub cause: Option<Cause>,
+    /// What the cause is about: a flag, a variable, a dependency, a path.
+    #[serde(default)]
+    pub about: Option<String>,
     /// Time of the wrapper without the compiler's, in microseconds.
     pub wrapper_us: u64,
     /// Time of the compiler: spent (not a hit) or saved (a hit), in milliseconds.
@@ -240,6 +247,9 @@ pub struct PrefetchEvent {
     pub verify_us: u64,
     /// Why the prefetch ended early.
     pub problems: Vec<String>,
+    /// The same in a word.
+    #[serde(default)]
+    pub obstacle: Option<Cause>,
     /// What was found for units and not believed.
     #[serde(default)]
     pub refused: Vec<RefusedUnit>,
@@ -255,6 +265,9 @@ pub struct RefusedUnit {
     pub unit_key: UnitKey,
     /// Why, for people.
     pub reason: String,
+    /// The same in a word.
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// Whether it looks like an attack: no honest service, network or clock leads to it.
     pub alarming: bool,
 }

@@ -253,6 +253,8 @@ mod tests {
             outcome: Outcome::Compiled,
             unit_key: Some(key),
             reason: Some("not in the local store".into()),
+            cause: None,
+            about: None,
             wrapper_us: 0,
             compile_ms: 0,
             bytes: 0,

@@ -37,6 +37,7 @@ impl Fetched {
         self.event.refused.push(RefusedUnit {
             unit_key,
             reason,
+            cause: None,
             alarming,
         });
     }

@@ -210,6 +210,8 @@ mod tests {
             outcome,
             unit_key: Some(UnitKey::new(Digest::of(name.as_bytes()))),
             reason: None,
+            cause: None,
+            about: None,
             wrapper_us: 3000,
             compile_ms: 1000,
             bytes: 10,
@@ -221,6 +223,7 @@ mod tests {
         let refused = |name: &str, alarming| RefusedUnit {
             unit_key: UnitKey::new(Digest::of(name.as_bytes())),
             reason: "1 of 2 operators vouch for it".into(),
+            cause: None,
             alarming,
         };
         let prefetch = PrefetchEvent {

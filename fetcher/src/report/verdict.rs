@@ -114,6 +114,8 @@ mod tests {
             outcome: Outcome::Compiled,
             unit_key: Some(UnitKey::new(Digest::of(b"syn"))),
             reason: reason.map(str::to_owned),
+            cause: None,
+            about: None,
             wrapper_us: 0,
             compile_ms: 0,
             bytes: 0,
@@ -150,6 +152,7 @@ mod tests {
         let refused = vec![RefusedUnit {
             unit_key,
             reason: "forged".into(),
+            cause: None,
             alarming: true,
         }];
         assert_eq!(

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use sealift_policy::cause::Cause;
 use sealift_policy::digest::UnitKey;
 use sealift_policy::local::{PrefetchEvent, RefusedUnit};
 
@@ -32,12 +33,12 @@ pub(crate) struct Alarm {
 
 impl Fetched {
     /// Notes a unit that was not believed.
-    pub(super) fn refuse(&mut self, unit_key: UnitKey, reason: String, alarming: bool) {
+    pub(super) fn refuse(&mut self, unit_key: UnitKey, reason: String, cause: Cause, alarming: bool) {
         self.event.rejected += 1;
         self.event.refused.push(RefusedUnit {
             unit_key,
             reason,
-            cause: None,
+            cause: Some(cause),
             alarming,
         });
     }
@@ -59,7 +60,7 @@ impl Fetched {
                     evidence,
                 };
                 self.raise(alarm, watch);
-                self.refuse(offer.unit_key, reason, true);
+                self.refuse(offer.unit_key, reason, Cause::Untrusted, true);
             }
             // A full disk stays full: nothing more is asked for.
             Failed::Local(_) => remote.leave_alone(&reason),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use sealift_policy::cause::Cause;
 use sealift_policy::digest::UnitKey;
 use sealift_policy::key::{KeyDocument, MalformedKeyDocument};
 use sealift_policy::leaf::Leaf;
@@ -17,6 +18,8 @@ use sealift_policy::manifest::Manifest;
 use sealift_policy::name::OperatorName;
 use sealift_policy::trust::{Claim, Freshness, Rejection, Subject, TrustPolicy, Verified};
 use sealift_policy::wire::{ManifestRecord, UnitRecord, Voucher};
+
+use crate::cause::Caused;
 
 /// The accepted heads of this lookup, by operator and epoch.
 pub(crate) type AcceptedHeads = BTreeMap<(OperatorName, u32), VerifiedCheckpoint>;
@@ -59,6 +62,15 @@ impl RefusedOffer {
             Self::UnknownDocument(_) => true,
             Self::OtherDocument => false,
             Self::Rejected(rejection) => rejection.is_innocent(),
+        }
+    }
+
+    /// The same in a word.
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Self::UnknownDocument(_) => Cause::Rules,
+            Self::OtherDocument => Cause::Untrusted,
+            Self::Rejected(rejection) => Caused::from(rejection).cause,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns telling an incomplete store from a damaged one: documents that are not what their names say raise an alarm, as
 //! they would have in the answer itself. Must not install anything.
 
+use sealift_policy::cause::Cause;
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::layout::{MAX_DOCUMENT, ObjectPath};
 
@@ -39,7 +40,7 @@ pub(super) async fn examine(
                 let evidence = deposit.put_evidence(&format!("object-{}", damaged.sha256), &damaged.stored);
                 let what = format!("unit {}: {reason}", key.short());
                 fetched.raise(Alarm { what, evidence }, watch);
-                fetched.refuse(key, reason, true);
+                fetched.refuse(key, reason, Cause::Untrusted, true);
             }
             // Whatever it is, it has been noted as the reason to leave the store alone, or the object is absent.
             Err(_) => {}

@@ -113,7 +113,7 @@ pub(super) fn check_offers(
                         };
                         fetched.raise(alarm, order.watch);
                     }
-                    fetched.refuse(key, reason, alarming);
+                    fetched.refuse(key, reason, refused.cause(), alarming);
                 }
             }
         }

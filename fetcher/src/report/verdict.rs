@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use sealift_policy::cause::Cause;
 use sealift_policy::digest::UnitKey;
 use sealift_policy::local::{BuildEvent, Outcome, PrefetchEvent, RefusedUnit, UnitEvent};
 
@@ -13,6 +14,7 @@ use sealift_policy::local::{BuildEvent, Outcome, PrefetchEvent, RefusedUnit, Uni
 pub(crate) struct Verdicts<'a> {
     refused: BTreeMap<UnitKey, &'a RefusedUnit>,
     problem: Option<&'a str>,
+    obstacle: Option<Cause>,
     asked: bool,
 }
 
@@ -22,6 +24,7 @@ impl<'a> Verdicts<'a> {
         let mut verdicts = Self::default();
         for prefetch in prefetches(events) {
             verdicts.asked |= prefetch.planned > 0;
+            verdicts.obstacle = verdicts.obstacle.or(prefetch.obstacle);
             verdicts.problem = verdicts.problem.or(prefetch.problems.first().map(String::as_str));
             verdicts
                 .refused
@@ -66,7 +69,23 @@ impl<'a> Verdicts<'a> {
         }
     }
 
-    fn refused(&self, unit: &UnitEvent) -> Option<&'a RefusedUnit> {
+    /// Why nothing, or not everything, could be fetched.
+    pub(crate) fn problem(&self) -> Option<&'a str> {
+        self.problem
+    }
+
+    /// The same in a word.
+    pub(crate) fn obstacle(&self) -> Option<Cause> {
+        self.obstacle.or(self.problem.map(|_| Cause::Unreachable))
+    }
+
+    /// Whether a prefetch knew what cargo planned.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// What was found for a unit and not believed.
+    pub(crate) fn refused(&self, unit: &UnitEvent) -> Option<&'a RefusedUnit> {
         unit.unit_key.and_then(|key| self.refused.get(&key).copied())
     }
 }

@@ -25,6 +25,8 @@ static DOWNLOADS: LazyLock<Downloads> = LazyLock::new(|| Downloads::of(&PROGRAMS
 pub(crate) enum Project {
     /// A few lines of ours, four dependencies.
     Greeter,
+    /// No line of ours, dependencies that can each be made to miss.
+    ManyCauses,
     /// A real program.
     Real(&'static str),
 }
@@ -36,9 +38,9 @@ impl Project {
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().expect("nobody panics here twice");
         match self {
-            Self::Greeter => {
-                own_project("greeter", into).expect("the greeter");
-                DOWNLOADS.fetch(into).expect("the greeter's dependencies");
+            Self::Greeter | Self::ManyCauses => {
+                own_project(self.program(), into).expect("a project of ours");
+                DOWNLOADS.fetch(into).expect("its dependencies");
             }
             Self::Real(name) => DOWNLOADS
                 .checkout(Workload::named(name).expect("on the list"), into)
@@ -50,6 +52,7 @@ impl Project {
     fn program(self) -> &'static str {
         match self {
             Self::Greeter => "greeter",
+            Self::ManyCauses => "many_causes",
             Self::Real(name) => Workload::named(name).expect("on the list").program,
         }
     }

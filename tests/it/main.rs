@@ -4,6 +4,7 @@
 
 mod alone;
 mod crash;
+mod explain;
 mod fixture;
 mod flags;
 mod handmade;

@@ -32,7 +32,7 @@ pub(super) fn differences(known: &Value, here: &Value) -> Vec<Difference> {
         .filter(|name| known.get(*name) != here.get(*name))
         .flat_map(|name| apart(name, value(&known, name), value(&here, name), has_script))
         .collect();
-    found.sort_by_key(|difference| rank(difference.cause));
+    found.sort_by_key(|difference| (rank(difference.cause), weight(&difference.field)));
     found
 }
 
@@ -121,21 +121,28 @@ fn cause(field: &str, has_script: bool) -> Cause {
     }
 }
 
-/// The `-C` options that cargo writes for a profile.
+/// The `-C` options that cargo writes for a profile. Those that make cargo write others come first.
 const PROFILE_SETTINGS: &[&str] = &[
+    "opt-level",
+    "debuginfo",
+    "lto",
+    "panic",
     "codegen-units",
     "debug-assertions",
-    "debuginfo",
     "embed-bitcode",
     "linker-plugin-lto",
-    "lto",
-    "opt-level",
     "overflow-checks",
-    "panic",
     "rpath",
     "split-debuginfo",
     "strip",
 ];
+
+/// Among settings of a profile, which one the others follow.
+fn weight(field: &str) -> usize {
+    let option = field.strip_prefix("codegen.");
+    let place = option.and_then(|option| PROFILE_SETTINGS.iter().position(|known| *known == option));
+    place.unwrap_or(PROFILE_SETTINGS.len())
+}
 
 /// Which cause explains the others: another compiler makes every dependency another one, too.
 fn rank(cause: Cause) -> usize {

@@ -1,0 +1,3 @@
+//! Uses nothing: what matters is how its dependencies are compiled.
+
+fn main() {}

@@ -9,10 +9,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fs_err as fs;
+use sealift_policy::cause::Cause;
+use sealift_policy::local::{BuildEvent, PrefetchEvent};
 
 use crate::config::Config;
 use crate::env::{self, Env};
-use crate::events::BuildId;
+use crate::events::{self, BuildId};
 use crate::flight::Prefetch;
 use crate::store::Store;
 
@@ -42,18 +44,23 @@ pub fn build() -> Option<BuildId> {
 /// The prefetch beside this build, begun now unless it was before. `None` where there is none: no public store, no
 /// policy to believe anything by, or a caller that is not cargo.
 pub fn started(config: &Config, store: &Store, rustc: &Path) -> Option<Prefetch> {
-    let env = Env::process();
-    let wanted = config.url.is_some() && config.trust_policy.is_some() && !config.offline;
-    if !wanted || env.raw(env::SANDBOX).is_some() {
+    config.url.as_ref()?;
+    if Env::process().raw(env::SANDBOX).is_some() {
         return None;
     }
     let prefetch = Prefetch::of(store, build()?);
     if prefetch.is_claimed() {
-        return Some(prefetch);
+        return obstacle(config).is_none().then_some(prefetch);
     }
     let cargo = BuildId::of_process(parent_id())?;
     let program = fs::read_link(format!("/proc/{}/exe", cargo.pid())).ok()?;
     if program.file_name().is_none_or(|name| name != "cargo") {
+        return None;
+    }
+    if let Some(obstacle) = obstacle(config) {
+        if prefetch.claim().ok()? {
+            note(config, prefetch.build(), obstacle);
+        }
         return None;
     }
     if prefetch.claim().ok()? {
@@ -65,6 +72,29 @@ pub fn started(config: &Config, store: &Store, rustc: &Path) -> Option<Prefetch>
 /// The prefetch beside this build, if one was begun.
 pub fn running(store: &Store) -> Option<Prefetch> {
     Some(Prefetch::of(store, build()?)).filter(Prefetch::is_claimed)
+}
+
+/// What is known to be in the way without asking anybody.
+fn obstacle(config: &Config) -> Option<(Cause, &'static str)> {
+    if config.offline {
+        Some((Cause::Offline, "offline, as `SEALIFT_OFFLINE` asks"))
+    } else if config.trust_policy.is_none() {
+        Some((Cause::NoTrustPolicy, "there is no trust policy to believe anything by"))
+    } else {
+        None
+    }
+}
+
+/// For `stats` and `explain`. Losing it loses a reason.
+fn note(config: &Config, build: BuildId, (cause, problem): (Cause, &str)) {
+    let event = PrefetchEvent {
+        problems: vec![problem.to_owned()],
+        obstacle: Some(cause),
+        ..PrefetchEvent::default()
+    };
+    if let Some(store) = config.store() {
+        let _ = events::append(store, build, &BuildEvent::Prefetch(event));
+    }
 }
 
 fn spawn(cargo: BuildId, build: BuildId, rustc: &Path) -> Option<()> {

@@ -42,9 +42,11 @@ impl From<&Miss> for Caused {
     fn from(miss: &Miss) -> Self {
         match miss {
             Miss::NotStored => Cause::Absent.into(),
+            Miss::Late(_) => Cause::Late.into(),
             Miss::DamagedRecord(_) | Miss::DamagedOutput(_) => Cause::Damaged.into(),
             Miss::Env(name) => about(Cause::Environment, name),
             Miss::Glibc { needed, .. } => about(Cause::OldGlibc, needed),
+            Miss::Unfit(unfit) => about(Cause::OtherSystem, unfit),
             Miss::Presentation => Cause::Presentation.into(),
             Miss::NoTrustPolicy(_) => Cause::NoTrustPolicy.into(),
             Miss::Rejected(rejection) => rejection.into(),
@@ -103,7 +105,8 @@ impl From<&NotHandled> for Caused {
                 about(Cause::UnknownDependency, name)
             }
             NotHandled::ImpureMacro(name) => about(Cause::ImpureMacro, name),
-            NotHandled::OutDir(_) => Cause::OutDir.into(),
+            NotHandled::ForeignLibrary(path) => about(Cause::NativeLibrary, path.display()),
+            NotHandled::OutDir(_) | NotHandled::ScriptOutput(_) => Cause::OutDir.into(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! call that cargo asked for. Never uses the network.
 //! Must not know how any of these steps works.
 
+mod report;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,23 +15,22 @@ use std::time::Instant;
 use fs_err as fs;
 use sealift_policy::cause::Cause;
 use sealift_policy::invocation::{Invocation, Unsupported};
-use sealift_policy::local::{BuildEvent, Outcome, UnitEvent};
+use sealift_policy::local::Outcome;
 use sealift_policy::manifest::Role;
 use sealift_policy::remap::{self, Places};
 
-use crate::call::{self, Call, NotHandled};
-use crate::cause::{self, Caused};
+use crate::call::{Call, NotHandled};
+use crate::cause;
 use crate::compile::{self, Failure};
 use crate::config::Config;
 use crate::decide::{self, Decision, Miss, Reusable};
-use crate::env::Env;
-use crate::events;
 use crate::install::{self, InPlace, Installer, MetadataTime};
 use crate::messages::{self, Artifact};
 use crate::pass_through::{Given, exit_code};
 use crate::store::Store;
 use crate::wait::{self, Waited};
 use crate::{beside, keep, known, record, runner};
+use report::{Report, Why, chain};
 
 /// Runs the wrapper with its arguments (without its own name).
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -59,10 +60,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(store) = config.store().and_then(|root| Store::open(root).ok()) else {
         return given.exec(next);
     };
-    let report = Report {
-        root: config.store().expect("it was opened").to_owned(),
-        started,
-    };
+    let report = Report::new(config.store().expect("it was opened"), started);
     match text
         .map_err(NotHandled::from)
         .and_then(|text| Call::understand(&store, &given.program, &text))
@@ -75,7 +73,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &Report) -> ExitCode {
     let nowhere = PathBuf::new();
     let places = call.places(&nowhere, &nowhere);
-    let miss = match decide_with_patience(store, config, call, &places) {
+    let miss = match decide_with_patience(store, config, call, &places, report) {
         Decision::Reuse(unit) => match reuse(store, call, &unit, &places) {
             Ok(in_place) => {
                 let outcome = if unit.was_fetched() {
@@ -109,7 +107,7 @@ fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &R
 }
 
 /// Decides, and where the unit is not there but on its way, once more when it has come.
-fn decide_with_patience(store: &Store, config: &Config, call: &Call, places: &Places) -> Decision {
+fn decide_with_patience(store: &Store, config: &Config, call: &Call, places: &Places, report: &Report) -> Decision {
     let decision = decide::decide(store, config, call, places);
     let Decision::Compile(Miss::NotStored | Miss::DamagedOutput(_)) = decision else {
         return decision;
@@ -117,7 +115,7 @@ fn decide_with_patience(store: &Store, config: &Config, call: &Call, places: &Pl
     let Some(prefetch) = beside::started(config, store, &call.rustc) else {
         return decision;
     };
-    match wait::for_unit(store, &prefetch, config.patience, call.key) {
+    match report.waiting(|| wait::for_unit(store, &prefetch, config.patience, call.key)) {
         Waited::Arrived => decide::decide(store, config, call, places),
         Waited::NotComing => decision,
         Waited::InVain(time) => Decision::Compile(Miss::Late(time)),
@@ -279,90 +277,6 @@ fn tell_alarm(store: &Store, config: &Config) -> Option<ExitCode> {
         messages::print(&format!("warning: sealift: {alarm}; compiling locally instead"));
     }
     None
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
-}
-
-/// Why a unit was no hit.
-#[derive(Clone)]
-struct Why {
-    text: String,
-    caused: Caused,
-}
-
-/// Where events go, and since when.
-struct Report {
-    root: PathBuf,
-    started: Instant,
-}
-
-impl Report {
-    fn unit(
-        &self,
-        call: &Call,
-        outcome: Outcome,
-        why: Option<Why>,
-        compile_ms: u64,
-        waited_ms: u64,
-        in_place: InPlace,
-    ) {
-        let package = &call.document.package;
-        let wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let (reason, caused) = why.map(|why| (why.text, why.caused)).unzip();
-        self.append(UnitEvent {
-            crate_name: call.document.crate_name.clone(),
-            package: Some(package.name.to_string()),
-            package_version: Some(package.version.to_string()),
-            kind: Some(call::kind(call.invocation.crate_type)),
-            outcome,
-            unit_key: Some(call.key),
-            reason,
-            cause: caused.as_ref().map(|caused| caused.cause),
-            about: caused.and_then(|caused| caused.about),
-            wrapper_us: wall_us.saturating_sub(waited_ms * 1000),
-            compile_ms,
-            bytes: in_place.bytes,
-            shared_bytes: in_place.shared,
-        });
-    }
-
-    fn passed_through(&self, given: &Given, why: &NotHandled) {
-        let env = Env::process();
-        let Caused { cause, about } = why.into();
-        let crate_name = given.args.iter().skip_while(|arg| *arg != "--crate-name").nth(1);
-        self.append(UnitEvent {
-            crate_name: crate_name
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            package: env.text("CARGO_PKG_NAME"),
-            package_version: env.text("CARGO_PKG_VERSION"),
-            kind: None,
-            outcome: Outcome::PassedThrough,
-            unit_key: None,
-            reason: Some(chain(why)),
-            cause: Some(cause),
-            about,
-            wrapper_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            compile_ms: 0,
-            bytes: 0,
-            shared_bytes: 0,
-        });
-    }
-
-    /// Losing an event costs a line of a report.
-    fn append(&self, event: UnitEvent) {
-        if let Some(build) = beside::build() {
-            let _ = events::append(&self.root, build, &BuildEvent::Unit(event));
-        }
-    }
 }
 
 /// Whether this program was started in place of a build script, and by which real executable it is replaced.

@@ -15,10 +15,16 @@ pub enum Cause {
     Absent,
     /// A stored file or record is missing or was changed.
     Damaged,
+    /// On its way, but not in time.
+    Late,
+    /// Published, and left alone: it compiles faster than it downloads.
+    LeftAlone,
     /// A variable that the unit reads has another value.
     Environment,
     /// A program that needs a newer glibc than there is.
     OldGlibc,
+    /// A program that is made for another kind of system.
+    OtherSystem,
     /// Its diagnostics are kept in another form than the one asked for.
     Presentation,
     /// There is no trust policy to believe it by.

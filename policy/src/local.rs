@@ -200,7 +200,10 @@ pub struct UnitEvent {
     /// What the cause is about: a flag, a variable, a dependency, a path.
     #[serde(default)]
     pub about: Option<String>,
-    /// Time of the wrapper without the compiler's, in microseconds.
+    /// Time spent waiting for a download, in milliseconds.
+    #[serde(default)]
+    pub waited_ms: u64,
+    /// Time of the wrapper without the compiler's and without waiting, in microseconds.
     pub wrapper_us: u64,
     /// Time of the compiler: spent (not a hit) or saved (a hit), in milliseconds.
     pub compile_ms: u64,

@@ -20,4 +20,5 @@ mod scripts;
 #[cfg(feature = "soak")]
 mod soak;
 mod tampered;
+mod transparent;
 mod words;

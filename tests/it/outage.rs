@@ -6,7 +6,7 @@ use sealift_tests::world::Access;
 use crate::fixture::{Person, Project, shared_world};
 
 /// The longest that a prefetch may take when nobody gives a useful answer, in milliseconds.
-const BUDGET_MS: u64 = 15_000;
+const BUDGET_MS: u64 = 8_000;
 
 #[track_caller]
 fn builds_without(url: String) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sealift_tests::fault;
+use sealift_tests::user::Through;
 use sealift_tests::workload::Profile;
 use sealift_tests::world::World;
 
@@ -23,6 +24,23 @@ fn expect_no_harm(harm: impl Fn(&[PathBuf])) {
     assert!(built.units.rejected_on_arrival() > 0, "{:#?}", built.units.prefetch);
     assert_loud(&built);
     assert!(person.program() == right, "the program is another one");
+    said_once_by_the_wrapper_alone(&world);
+}
+
+/// Plain cargo with the wrapper says it once, and with strictness ends there.
+fn said_once_by_the_wrapper_alone(world: &World) {
+    let wrapped = |person: &Person| person.command(Through::Wrapper, ["run"]).from_world(&world.access());
+    let person = Person::with(Project::Greeter);
+    let built = person.run(&wrapped(&person));
+    assert!(built.cargo.stdout.starts_with("hello\n"));
+    assert_eq!(built.units.fetched_hits(), 0);
+    assert_eq!(built.loud_lines().len(), 1, "{:?}", built.loud_lines());
+
+    let person = Person::with(Project::Greeter);
+    let strict = wrapped(&person).env("SEALIFT_STRICT", "1");
+    let failed = person.user.run(&strict).expect("a build");
+    assert!(!failed.cargo.status.success());
+    assert!(failed.cargo.stderr.contains("evidence: "), "{}", failed.cargo.stderr);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //!
 //! Must not know what the victim does about it.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
 use walkdir::WalkDir;
@@ -64,7 +66,7 @@ pub fn silent_server() -> Result<String> {
 /// If no port is free.
 pub fn parrot_server(answer: &'static [u8]) -> Result<String> {
     answering_server(move |stream| {
-        let _ = std::io::Write::write_all(stream, answer);
+        let _ = stream.write_all(answer);
         let _ = stream.shutdown(std::net::Shutdown::Write);
     })
 }
@@ -84,4 +86,48 @@ fn answering_server(answer: impl Fn(&mut TcpStream) + Clone + Send + 'static) ->
         }
     });
     Ok(url)
+}
+
+/// A server between a user and a service that hands on the first bytes of each answer stream, over all connections
+/// together, and then is silent for ever without closing anything. What the user sends is always handed on.
+///
+/// # Errors
+/// If no port is free.
+pub fn drying_proxy(service: &str, bytes: u64) -> Result<String> {
+    let service = service.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let left = Arc::new(AtomicU64::new(bytes));
+    std::thread::spawn(move || {
+        for user in listener.incoming().flatten() {
+            let Ok(upstream) = TcpStream::connect(&service) else {
+                continue;
+            };
+            let (Ok(mut asked), Ok(mut asks)) = (upstream.try_clone(), user.try_clone()) else {
+                continue;
+            };
+            std::thread::spawn(move || drop(std::io::copy(&mut asks, &mut asked)));
+            let left = Arc::clone(&left);
+            std::thread::spawn(move || hand_on(upstream, user, &left));
+        }
+    });
+    Ok(url)
+}
+
+fn hand_on(mut from: TcpStream, mut to: TcpStream, left: &AtomicU64) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let count = count as u64;
+        let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            Some(left.saturating_sub(count))
+        });
+        let allowed = taken.unwrap_or_default().min(count);
+        let allowed = usize::try_from(allowed).expect("no more than the buffer");
+        if to.write_all(&buffer[..allowed]).is_err() || allowed < buffer.len().min(usize::try_from(count).unwrap_or(0))
+        {
+            break;
+        }
+    }
+    // Neither stream is closed while the process lives: the user cannot tell that nothing more comes.
+    std::mem::forget((from, to));
 }

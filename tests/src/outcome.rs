@@ -93,6 +93,16 @@ impl Outcomes {
         self.prefetch.iter().map(|event| event.bytes).sum()
     }
 
+    /// The longest time that one call of the wrapper waited for a download, in milliseconds.
+    pub fn longest_wait_ms(&self) -> u64 {
+        self.units.iter().map(|unit| unit.waited_ms).max().unwrap_or_default()
+    }
+
+    /// Time that all calls of the wrapper together waited for downloads, in milliseconds.
+    pub fn waited_ms(&self) -> u64 {
+        self.units.iter().map(|unit| unit.waited_ms).sum()
+    }
+
     /// Time spent on signatures, proofs and hashes, in microseconds.
     pub fn verify_us(&self) -> u64 {
         self.prefetch.iter().map(|event| event.verify_us).sum()

@@ -127,6 +127,14 @@ impl User {
     /// If it cannot be started or its records cannot be read. A build that fails is no error here.
     pub fn run(&self, build: &Build) -> Result<Built> {
         let before = Outcomes::builds(&self.store)?;
+        let mut command = self.command(build);
+        let cargo = run(&mut command)?;
+        let units = Outcomes::since(&self.store, &before)?;
+        Ok(Built { cargo, units })
+    }
+
+    /// A cargo command that is yet to be run.
+    pub fn command(&self, build: &Build) -> std::process::Command {
         let mut command = match build.through {
             Through::Plain | Through::Wrapper => clean_command("cargo"),
             Through::Sealift => {
@@ -147,9 +155,7 @@ impl User {
                 .env("SEALIFT_TRUST_ROOT", &access.trust_policy);
         }
         command.envs(build.env.iter().map(|(name, value)| (name, value)));
-        let cargo = run(&mut command)?;
-        let units = Outcomes::since(&self.store, &before)?;
-        Ok(Built { cargo, units })
+        command
     }
 
     /// Runs a cargo command that must succeed.

@@ -120,37 +120,46 @@ mod tests {
 
     use super::*;
 
-    fn sleeping() -> (std::process::Child, Process) {
+    struct Sleeping(std::process::Child);
+
+    impl Drop for Sleeping {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn sleeping() -> (Sleeping, Process) {
         let child = Command::new("sleep")
             .arg("600")
             .env("A_TOKEN", "secret")
             .env("SHOWN", "a=b")
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let process = Process::of(BuildId::of_process(child.id()).unwrap()).unwrap();
-        (child, process)
+        (Sleeping(child), process)
     }
 
     #[test]
     fn surroundings_are_the_process_s_own_without_its_secrets() {
-        let (mut child, process) = sleeping();
+        let (_child, process) = sleeping();
         let there = process.surroundings(None).unwrap();
         assert_eq!(there.env.raw("SHOWN"), Some("a=b".into()));
         assert_eq!(there.env.raw("A_TOKEN"), None);
         assert_eq!(there.folder, Some(std::env::current_dir().unwrap()));
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 
     #[test]
     fn the_end_of_the_process_ends_the_wait() {
         let (mut child, process) = sleeping();
         assert!(!process.holds_target_lock().unwrap());
-        child.kill().unwrap();
+        child.0.kill().unwrap();
         assert!(!process.wait_until_resolved().unwrap());
         process.wait().unwrap();
-        child.wait().unwrap();
+        child.0.wait().unwrap();
         assert!(Process::of(process.id).is_err());
     }
 }

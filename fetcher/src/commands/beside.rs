@@ -10,10 +10,11 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use sealift_policy::cause::Cause;
 use sealift_policy::local::{BuildEvent, PrefetchEvent};
 
 use super::context::Context;
-use super::fetch::{self, Setting};
+use super::fetch::{self, Obstacle, Setting};
 use super::{BesideArgs, Exit};
 use crate::cargo::Process;
 use crate::events::{self, BuildId};
@@ -31,8 +32,8 @@ pub(super) fn run(context: &Context, args: &BesideArgs) -> anyhow::Result<Exit> 
     let begin = Instant::now();
     let mut fetched = Fetched::default();
     let asked = fetch_for(context, args, &beside, &mut fetched);
-    if let Err(problem) = asked {
-        fetched.event.problems.push(problem);
+    if let Err(obstacle) = asked {
+        obstacle.note(&mut fetched.event);
     }
     fetched.event.wall_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     if fetched.event != PrefetchEvent::default() {
@@ -42,19 +43,19 @@ pub(super) fn run(context: &Context, args: &BesideArgs) -> anyhow::Result<Exit> 
     Ok(Exit::Success)
 }
 
-fn fetch_for(context: &Context, args: &BesideArgs, beside: &Beside, fetched: &mut Fetched) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
-    let cargo = Process::of(args.cargo).map_err(text)?;
-    let Some(command) = cargo.command().map_err(text)? else {
+fn fetch_for(context: &Context, args: &BesideArgs, beside: &Beside, fetched: &mut Fetched) -> Result<(), Obstacle> {
+    let unknown = |error: std::io::Error| Obstacle::new(Cause::Unknown, &error);
+    let cargo = Process::of(args.cargo).map_err(unknown)?;
+    let Some(command) = cargo.command().map_err(unknown)? else {
         return Ok(());
     };
     let there = cargo
         .surroundings(args.rustc.clone().map(PathBuf::into_os_string))
-        .map_err(text)?;
+        .map_err(unknown)?;
     let Some(setting) = Setting::of(context, &there, command)? else {
         return Ok(());
     };
-    if !cargo.wait_until_resolved().map_err(text)? {
+    if !cargo.wait_until_resolved().map_err(unknown)? {
         return Ok(());
     }
     // When waiting is impossible, the prefetch ends at once rather than never.

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sealift_policy::cause::Cause;
 use sealift_policy::local::PrefetchEvent;
 use sealift_policy::plan::Planned;
 use sealift_policy::trust::TrustPolicy;
@@ -45,8 +46,8 @@ pub(super) fn run(context: &Context, args: FetchArgs) -> anyhow::Result<Exit> {
         None => Ok(()),
     });
     progress.finish();
-    if let Err(problem) = result {
-        fetched.event.problems.push(problem);
+    if let Err(obstacle) = result {
+        obstacle.note(&mut fetched.event);
     }
     fetched.event.wall_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     if args.json {
@@ -74,6 +75,38 @@ pub(super) fn run(context: &Context, args: FetchArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Why nothing is fetched.
+#[derive(Debug)]
+pub(super) struct Obstacle {
+    cause: Cause,
+    problem: String,
+}
+
+impl Obstacle {
+    /// From an error.
+    pub(super) fn new(cause: Cause, error: &dyn std::error::Error) -> Self {
+        Self {
+            cause,
+            problem: prefetch::chain(error),
+        }
+    }
+
+    /// Notes it for `stats` and `explain`.
+    pub(super) fn note(self, event: &mut PrefetchEvent) {
+        event.problems.push(self.problem);
+        event.obstacle = event.obstacle.or(Some(self.cause));
+    }
+}
+
+impl From<(Cause, &str)> for Obstacle {
+    fn from((cause, problem): (Cause, &str)) -> Self {
+        Self {
+            cause,
+            problem: problem.to_owned(),
+        }
+    }
+}
+
 /// Everything that a prefetch needs to begin.
 pub(super) struct Setting<'a> {
     store: &'a Path,
@@ -88,19 +121,21 @@ impl<'a> Setting<'a> {
     /// For this command; `None` where cargo says itself what is wrong with it, or compiles nothing.
     ///
     /// # Errors
-    /// Why nothing is fetched, on one line.
+    /// Why nothing is fetched.
     pub(super) fn of(
         context: &'a Context,
         there: &Surroundings,
         command: CargoCommand,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, Obstacle> {
         let config = &context.config;
-        let store = config.store().ok_or("Sealift steps aside")?;
+        let store = config.store().ok_or((Cause::NoService, "Sealift steps aside"))?;
         if config.offline {
-            return Err("offline, as `SEALIFT_OFFLINE` asks".into());
+            return Err((Cause::Offline, "offline, as `SEALIFT_OFFLINE` asks").into());
         }
-        let url = config.url.as_deref().ok_or("no public store is configured")?;
-        let policy = trust_root::load(config.trust_policy.as_deref()).map_err(|error| prefetch::chain(&error))?;
+        let no_service = (Cause::NoService, "no public store is configured");
+        let url = config.url.as_deref().ok_or(no_service)?;
+        let policy = trust_root::load(config.trust_policy.as_deref());
+        let policy = policy.map_err(|error| Obstacle::new(Cause::NoTrustPolicy, &error))?;
         let settings = Settings::of(there);
         let command = command.expanded(|name| settings.alias(&there.env, name));
         if !command.has_plan() {
@@ -108,7 +143,7 @@ impl<'a> Setting<'a> {
         }
         let network = settings.network(&there.env);
         if network.offline || command.is_offline() {
-            return Err("offline, as cargo is told to be".into());
+            return Err((Cause::Offline, "offline, as cargo is told to be").into());
         }
         Ok(Some(Self {
             store,
@@ -123,20 +158,20 @@ impl<'a> Setting<'a> {
     /// Fetches what the command will need, until the end comes. What goes wrong is told by `stats` and `explain`.
     ///
     /// # Errors
-    /// Why nothing is fetched, on one line.
+    /// Why nothing is fetched.
     pub(super) fn fetch_until(
         &self,
         there: &Surroundings,
         watch: &dyn Watch,
         fetched: &mut Fetched,
         end: impl Future<Output = ()>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Obstacle> {
         watch.step(Step::Planning);
         let plan = match there.plan(&self.command) {
             Ok(plan) => plan,
             // cargo says itself what is wrong with a command.
             Err(NoPlan::Command(_) | NoPlan::NoGraph(_)) => return Ok(()),
-            Err(error) => return Err(prefetch::chain(&error)),
+            Err(error) => return Err(Obstacle::new(Cause::Unknown, &error)),
         };
         let plans: Vec<_> = plan.planned.iter().map(|Planned { plan_id, .. }| *plan_id).collect();
         let order = Order {
@@ -154,7 +189,7 @@ impl<'a> Setting<'a> {
             .worker_threads(2)
             .enable_all()
             .build();
-        let runtime = runtime.map_err(|error| format!("failed to start: {error}"))?;
+        let runtime = runtime.map_err(|error| Obstacle::new(Cause::Unknown, &error))?;
         runtime.block_on(async {
             tokio::select! {
                 () = prefetch::fetch(&order, fetched) => {}

@@ -212,6 +212,7 @@ mod tests {
             reason: None,
             cause: None,
             about: None,
+            waited_ms: 0,
             wrapper_us: 3000,
             compile_ms: 1000,
             bytes: 10,

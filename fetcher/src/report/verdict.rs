@@ -3,7 +3,7 @@
 //!
 //! Must not count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::cause::Cause;
 use sealift_policy::digest::UnitKey;
@@ -13,6 +13,7 @@ use sealift_policy::local::{BuildEvent, Outcome, PrefetchEvent, RefusedUnit, Uni
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts<'a> {
     refused: BTreeMap<UnitKey, &'a RefusedUnit>,
+    left_alone: BTreeSet<UnitKey>,
     problem: Option<&'a str>,
     obstacle: Option<Cause>,
     asked: bool,
@@ -26,6 +27,7 @@ impl<'a> Verdicts<'a> {
             verdicts.asked |= prefetch.planned > 0;
             verdicts.obstacle = verdicts.obstacle.or(prefetch.obstacle);
             verdicts.problem = verdicts.problem.or(prefetch.problems.first().map(String::as_str));
+            verdicts.left_alone.extend(&prefetch.left_alone);
             verdicts
                 .refused
                 .extend(prefetch.refused.iter().map(|refused| (refused.unit_key, refused)));
@@ -54,6 +56,9 @@ impl<'a> Verdicts<'a> {
                 if known != ABSENT {
                     return known;
                 }
+                if self.was_left_alone(unit) {
+                    return format!("{known}; {LEFT_ALONE}");
+                }
                 match (self.refused(unit), self.problem) {
                     (Some(refused), _) => {
                         format!(
@@ -67,6 +72,11 @@ impl<'a> Verdicts<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a unit was published and not fetched because that would have taken longer than compiling it.
+    pub(crate) fn was_left_alone(&self, unit: &UnitEvent) -> bool {
+        unit.unit_key.is_some_and(|key| self.left_alone.contains(&key))
     }
 
     /// Why nothing, or not everything, could be fetched.
@@ -92,6 +102,9 @@ impl<'a> Verdicts<'a> {
 
 /// The wrapper's word for a unit that it did not find.
 const ABSENT: &str = "not in the local store";
+
+/// Why a published unit was not fetched.
+pub(crate) const LEFT_ALONE: &str = "it compiles faster here than it would have come";
 
 /// Package and version of a unit, when known.
 pub(crate) fn package(unit: &UnitEvent) -> Option<String> {
@@ -135,6 +148,7 @@ mod tests {
             reason: reason.map(str::to_owned),
             cause: None,
             about: None,
+            waited_ms: 0,
             wrapper_us: 0,
             compile_ms: 0,
             bytes: 0,

@@ -122,6 +122,9 @@ impl<'a> Judge<'a> {
             let reason = format!("what the public store has was not believed: {}", refused.reason);
             return Why::new(cause, None, reason);
         }
+        if self.verdicts.was_left_alone(unit) {
+            return Why::new(Cause::LeftAlone, None, verdict::LEFT_ALONE.into());
+        }
         let document = unit.unit_key.and_then(|key| self.known.document(key));
         let compared = document.as_ref().and_then(|document| self.compare(document, steps));
         let why = compared.unwrap_or_else(|| self.absent(unit, document.as_ref(), steps));

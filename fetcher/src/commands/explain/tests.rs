@@ -70,6 +70,7 @@ fn compiled(name: &str, key: UnitKey) -> UnitEvent {
         reason: Some("not in the local store".into()),
         cause: Some(Cause::Absent),
         about: None,
+        waited_ms: 0,
         wrapper_us: 0,
         compile_ms: 0,
         bytes: 0,

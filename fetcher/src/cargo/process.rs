@@ -140,6 +140,10 @@ mod tests {
             .spawn()
             .unwrap();
         let process = Process::of(BuildId::of_process(child.id()).unwrap()).unwrap();
+        // Its environment is there a little later than the program itself.
+        while !fs::read(process.path("cmdline")).unwrap().ends_with(b"600\0") {
+            std::thread::yield_now();
+        }
         (Sleeping(child), process)
     }
 

@@ -24,6 +24,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::events::BuildId;
 use crate::report::shell::{Shell, Verbosity};
+use crate::size::Size;
 use context::Context;
 
 /// The command line.
@@ -177,10 +178,25 @@ enum TrustCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo sealift gc --dry-run
+  cargo sealift gc --max-size 5GiB --max-age 30
+  cargo sealift gc --toolchains")]
 struct GcArgs {
-    /// Keep at most this much, such as `20GiB` or `500MB`
-    #[arg(long, value_name = "SIZE", default_value = "20GiB")]
-    max_size: String,
+    /// Keep at most this much, such as `20GiB` or `500MB`; without it what `max-store-size` says
+    #[arg(long, value_name = "SIZE")]
+    max_size: Option<Size>,
+    /// Remove what was not used for this many days
+    #[arg(long, value_name = "DAYS")]
+    max_age: Option<u32>,
+    /// Remove what was compiled by toolchains that are not installed any more
+    #[arg(long)]
+    toolchains: bool,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What the program says with its exit code.

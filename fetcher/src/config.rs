@@ -12,12 +12,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::env::{self, Env};
+use crate::size::Size;
 
 /// The configuration file's name in the configuration folder.
 pub const CONFIG_FILE: &str = "config.toml";
 
 /// The pinned trust policy's name in the configuration folder.
 pub const TRUST_POLICY_FILE: &str = "trust-policy.json";
+
+/// What the local store may grow to where nothing else is configured.
+const DEFAULT_MAX_STORE_SIZE: Size = Size::new(20 << 30);
 
 /// What both programs go by. Loading never fails: what is wrong makes Sealift step aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct Config {
     pub patience: Duration,
     /// The wrapper that gets what Sealift does not handle. Known even when Sealift steps aside.
     pub next_wrapper: Option<OsString>,
+    /// The most that the local store may grow to before the oldest units go.
+    pub max_store_size: Size,
     /// The folder of `config.toml`, when there can be one.
     pub folder: Option<PathBuf>,
 }
@@ -102,6 +108,9 @@ pub struct ConfigFile {
     /// As `SEALIFT_NEXT_WRAPPER`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_wrapper: Option<String>,
+    /// As `SEALIFT_MAX_SIZE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_store_size: Option<Size>,
 }
 
 impl Config {
@@ -165,6 +174,10 @@ impl Config {
                 Some(wrapper) => Some(wrapper).filter(|wrapper| !wrapper.is_empty()),
                 None => file.next_wrapper.map(OsString::from),
             },
+            // A size that is none must not switch anything off; `doctor` says so.
+            max_store_size: (env.text(env::MAX_SIZE).and_then(|size| size.parse().ok()))
+                .or(file.max_store_size)
+                .unwrap_or(DEFAULT_MAX_STORE_SIZE),
             folder,
         }
     }
@@ -254,6 +267,22 @@ mod tests {
         assert_eq!(config.state, State::Aside(Aside::NoHome));
         assert_eq!(config.next_wrapper, Some("sccache".into()));
         assert_eq!(config.trust_policy, None);
+    }
+
+    #[test]
+    fn the_size_limit_is_the_environment_s_then_the_file_s() {
+        let (home, env) = home_with("max-store-size = \"5GiB\"\n");
+        assert_eq!(Config::from_env(&env).max_store_size, Size::new(5 << 30));
+        let with = |size: &str| {
+            let env = Env::made_up([(env::HOME, home.path().as_os_str()), (env::MAX_SIZE, size.as_ref())]);
+            Config::from_env(&env).max_store_size
+        };
+        assert_eq!(with("1MB"), Size::new(1_000_000));
+        assert_eq!(
+            with("a lot"),
+            Size::new(5 << 30),
+            "what is no size switches nothing off"
+        );
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub const PATIENCE: &str = "SEALIFT_PATIENCE";
 pub const NEXT_WRAPPER: &str = "SEALIFT_NEXT_WRAPPER";
 /// Anything: `cargo sealift` also says why it fetched nothing, which otherwise only `stats` and `explain` do.
 pub const LOG: &str = "SEALIFT_LOG";
+/// The most that the local store may grow to, such as `20GiB` (the default): above it the units that were used longest
+/// ago are removed, at most once a day. `cargo sealift gc` goes by it, too.
+pub const MAX_SIZE: &str = "SEALIFT_MAX_SIZE";
 /// Set by `cargo sealift` for the cargo that it runs: the build to which the wrapper's calls belong. Without it that is
 /// the wrapper's parent process, which is not the cargo that the user called when a subcommand such as `cargo clippy`
 /// runs another one.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod env;
 pub mod events;
 pub mod flight;
+pub mod size;
 pub mod store;
 
 // The wrapper, in the order of its steps.

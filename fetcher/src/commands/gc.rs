@@ -1,193 +1,197 @@
-//! `cargo sealift gc`: makes the local store smaller.
+//! `cargo sealift gc`: makes the local store smaller; and the same, once a day, after a build.
 //!
-//! Owns what goes first: the units that were stored or installed longest ago. Nothing that a running build has begun
-//! to use, and nothing younger than an hour, is removed. A unit's record goes before its outputs, so that a record
-//! never speaks of what is gone. Must not know what units are.
+//! Owns the order of removals: a unit's record goes before its outputs, so that a record never speaks of what is gone,
+//! and nothing that a running build has begun to use goes at all. Must not know what goes first: that is `sweep`'s.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+mod inventory;
+mod records;
+mod sweep;
+mod toolchains;
 
-use anyhow::{Context as _, bail};
-use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::local::{self, LocalUnit};
-use sealift_policy::manifest::Manifest;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use sealift_policy::local;
+use serde::Serialize;
 
 use super::context::Context;
 use super::{Exit, GcArgs};
 use crate::clock;
+use crate::config::Config;
 use crate::in_use::{self, InUse};
-use crate::report::shell::{Shell, Verbosity, bytes, count};
+use crate::report::shell::{self, Shell, Verbosity, bytes, count};
+use crate::size::Size;
 use crate::store::Store;
+use inventory::Inventory;
+use sweep::{Limits, Sweep, sweep};
 
-/// What is younger may be part of a build that has only begun, in seconds.
-const YOUNG: i64 = 3600;
+/// Seconds of a day.
+const DAY: i64 = 24 * 3600;
 
-/// One stored unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Candidate {
-    key: UnitKey,
-    outputs: Vec<(Digest, u64)>,
-    /// When it was stored or last linked into a target folder, in seconds since 1970.
-    used: i64,
+/// How long an automatic sweep may take before it leaves the rest for another day.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The file whose time says when the store was last swept by itself.
+const SWEPT: &str = "swept";
+
+/// What was removed, or would be.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Report {
+    version: u32,
+    dry_run: bool,
+    /// Units removed.
+    units: u64,
+    /// Outputs removed.
+    outputs: u64,
+    /// Bytes of these outputs.
+    freed_bytes: u64,
+    /// Bytes of the outputs that stay.
+    left_bytes: u64,
+    /// The limit that was to be met.
+    max_bytes: u64,
+    /// Small records, old events and what killed processes left.
+    other_files: u64,
 }
 
-/// What is to go.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Sweep {
-    units: Vec<UnitKey>,
-    blobs: BTreeSet<Digest>,
-    freed: u64,
-}
-
-/// Removes the oldest units.
+/// Removes what is old, too much, or of toolchains that are gone.
 pub(super) fn run(context: &Context, args: &GcArgs) -> anyhow::Result<Exit> {
     let shell = Shell::stderr(&context.env, Verbosity::Normal);
-    let limit =
-        parse_size(&args.max_size).with_context(|| format!("`{}` is not a size such as `20GiB`", args.max_size))?;
     let root = context.store()?;
-    let store = Store::open(root)?;
     let now = clock::seconds();
-    let blobs = blobs(&store);
-    let candidates = candidates(&store, &blobs);
-    let mut sweep = sweep(candidates, &blobs, &InUse::now(root)?, limit, now - YOUNG);
-    // A build may have come for a unit since the store was looked at. Then no output goes: what no unit names any more is
-    // found the next time.
-    let is_unused = |path: &Path| in_use::last_used(path).is_some_and(|used| used < now);
-    let all = sweep.units.len();
-    sweep
-        .units
-        .retain(|key| is_unused(&store.path(&local::unit_path(*key))));
-    if sweep.units.len() < all {
-        sweep.blobs.clear();
-        sweep.freed = 0;
+    let limits = Limits {
+        bytes: args.max_size.unwrap_or(context.config.max_store_size).bytes(),
+        used_before: args.max_age.map(|days| now - i64::from(days) * DAY),
+        compilers: args
+            .toolchains
+            .then(|| toolchains::installed(&context.env))
+            .transpose()?,
+        // Where another process is in the middle of storing a unit.
+        orphans_before: now - 3600,
+        young_since: i64::MAX,
+    };
+    let job = Job {
+        store: Store::open(root)?,
+        now,
+        until: None,
+        dry_run: args.dry_run,
+    };
+    let report = job.run(root, &limits)?;
+    if args.format.json {
+        shell::data(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+        return Ok(Exit::Success);
     }
-    for key in &sweep.units {
-        remove(&store.path(&local::unit_path(*key)))?;
-    }
-    for digest in &sweep.blobs {
-        let blob = store.path(&local::cas_path(*digest));
-        if is_unused(&blob) {
-            remove(&blob)?;
-        }
-    }
-    for path in in_use::leftovers(&store, now)? {
-        remove(&path)?;
-    }
-    let left: u64 = blobs.values().map(|(size, _)| size).sum::<u64>() - sweep.freed;
     shell.status(
-        "Removed",
+        if args.dry_run { "Would remove" } else { "Removed" },
         format_args!(
-            "{} ({}); {} left",
-            count(sweep.units.len() as u64, "unit"),
-            bytes(sweep.freed),
-            bytes(left)
+            "{} ({}) and {}; {} left",
+            count(report.units, "unit"),
+            bytes(report.freed_bytes),
+            count(report.other_files, "other file"),
+            bytes(report.left_bytes)
         ),
     );
-    if left > limit {
-        shell.warn("what is left is larger than asked for: it was used within the last hour");
+    if report.left_bytes > report.max_bytes {
+        shell.warn("what is left is larger than asked for: a build that is running uses it");
     }
     Ok(Exit::Success)
 }
 
-/// Decides what goes.
-fn sweep(
-    mut candidates: Vec<Candidate>,
-    blobs: &BTreeMap<Digest, (u64, i64)>,
-    in_use: &InUse,
-    limit: u64,
-    oldest_young: i64,
-) -> Sweep {
-    let mut references: BTreeMap<Digest, usize> = BTreeMap::new();
-    for (digest, _) in candidates.iter().flat_map(|unit| &unit.outputs) {
-        *references.entry(*digest).or_default() += 1;
+/// Keeps the store within the size that is configured: at most once a day, for at most a moment, and silently.
+/// What is younger than an hour stays, since builds in other containers cannot be seen.
+pub(crate) fn automatic(config: &Config) {
+    let Some(root) = config.store() else { return };
+    let now = clock::seconds();
+    // A store that cannot be swept is the business of `doctor`.
+    let _ = sweep_once_a_day(root, config.max_store_size, now);
+}
+
+fn sweep_once_a_day(root: &Path, limit: Size, now: i64) -> anyhow::Result<Option<Report>> {
+    let store = Store::open(root)?;
+    let swept = in_use::last_used(&store.path(SWEPT));
+    if !store.root().is_dir() || swept.is_some_and(|swept| (now - DAY..=now).contains(&swept)) {
+        return Ok(None);
     }
-    let mut sweep = Sweep::default();
-    let total: u64 = blobs.values().map(|(size, _)| size).sum();
-    let free = |sweep: &mut Sweep, digest: Digest| {
-        if let Some((size, _)) = blobs.get(&digest)
-            && sweep.blobs.insert(digest)
-        {
-            sweep.freed += size;
-        }
+    // First, so that of several builds that end together only one sweeps.
+    store.write(SWEPT, b"")?;
+    let limits = Limits {
+        bytes: limit.bytes(),
+        used_before: None,
+        compilers: None,
+        orphans_before: now - 3600,
+        young_since: now - 3600,
     };
-    // What no unit names is of no use to anybody.
-    for (digest, (_, used)) in blobs {
-        if !references.contains_key(digest) && *used < oldest_young {
-            free(&mut sweep, *digest);
-        }
-    }
-    candidates.sort_by_key(|unit| (unit.used, unit.key));
-    for unit in candidates {
-        if total - sweep.freed <= limit || unit.used >= oldest_young {
-            break;
-        }
-        if in_use.protects(unit.key, unit.used) {
-            continue;
-        }
-        sweep.units.push(unit.key);
-        for (digest, _) in unit.outputs {
-            let others = references.get_mut(&digest).expect("every output was counted");
-            *others -= 1;
-            if *others == 0 {
-                free(&mut sweep, digest);
+    let job = Job {
+        store,
+        now,
+        until: Some(Instant::now() + PATIENCE),
+        dry_run: false,
+    };
+    job.run(root, &limits).map(Some)
+}
+
+struct Job {
+    store: Store,
+    now: i64,
+    until: Option<Instant>,
+    dry_run: bool,
+}
+
+impl Job {
+    fn run(&self, root: &Path, limits: &Limits) -> anyhow::Result<Report> {
+        let leftovers = in_use::leftovers(&self.store, self.now)?;
+        let old_records = records::old(&self.store, self.now);
+        let mut report = Report {
+            version: 1,
+            dry_run: self.dry_run,
+            max_bytes: limits.bytes,
+            other_files: (leftovers.len() + old_records.len()) as u64,
+            ..Report::default()
+        };
+        if !self.dry_run {
+            for path in leftovers.iter().chain(&old_records) {
+                remove(path)?;
             }
         }
-    }
-    sweep
-}
-
-/// Every stored output with its size and when its inode last changed: linking it into a target folder does that.
-fn blobs(store: &Store) -> BTreeMap<Digest, (u64, i64)> {
-    let mut blobs = BTreeMap::new();
-    for path in files(&store.path("cas")) {
-        let digest = path.file_name().and_then(|name| name.to_str()?.parse().ok());
-        if let (Some(digest), Ok(metadata)) = (digest, fs_err::symlink_metadata(&path)) {
-            blobs.insert(digest, (metadata.len(), metadata.ctime()));
+        // In time or not at all: half an inventory would take what is in use for an orphan.
+        let Some(inventory) = Inventory::of(&self.store, limits.compilers.is_some(), self.until) else {
+            return Ok(report);
+        };
+        let total: u64 = inventory.blobs.values().map(|blob| blob.size).sum();
+        let mut sweep = sweep(inventory, &InUse::now(root)?, limits);
+        if !self.dry_run {
+            self.sweep(&mut sweep)?;
         }
+        report.units = sweep.units.len() as u64;
+        report.outputs = sweep.blobs.len() as u64;
+        report.freed_bytes = sweep.freed;
+        report.left_bytes = total - sweep.freed;
+        Ok(report)
     }
-    blobs
-}
 
-fn candidates(store: &Store, blobs: &BTreeMap<Digest, (u64, i64)>) -> Vec<Candidate> {
-    let mut candidates = Vec::new();
-    for path in files(&store.path("units")) {
-        let Ok(metadata) = fs_err::metadata(&path) else {
-            continue;
-        };
-        let unit = fs_err::read(&path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<LocalUnit>(&bytes).ok());
-        let Some(unit) = unit else { continue };
-        let Ok(manifest) = Manifest::from_canonical(unit.manifest.as_bytes()) else {
-            continue;
-        };
-        let outputs: Vec<_> = manifest
-            .outputs
-            .iter()
-            .map(|output| (output.sha256, output.size))
-            .collect();
-        let linked = outputs
-            .iter()
-            .filter_map(|(digest, _)| Some(blobs.get(digest)?.1))
-            .max();
-        candidates.push(Candidate {
-            key: unit.unit_key,
-            outputs,
-            used: linked.unwrap_or(0).max(metadata.ctime()),
-        });
+    fn sweep(&self, sweep: &mut Sweep) -> anyhow::Result<()> {
+        // A build may have come for a unit since the store was looked at. Then no output goes: what no unit names any
+        // more is found the next time.
+        let is_unused = |path: &Path| in_use::last_used(path).is_some_and(|used| used < self.now);
+        let all = sweep.units.len();
+        sweep
+            .units
+            .retain(|key| is_unused(&self.store.path(&local::unit_path(*key))));
+        if sweep.units.len() < all {
+            sweep.blobs.clear();
+            sweep.freed = 0;
+        }
+        for key in &sweep.units {
+            remove(&self.store.path(&local::unit_path(*key)))?;
+        }
+        for digest in &sweep.blobs {
+            let blob = self.store.path(&local::cas_path(*digest));
+            if is_unused(&blob) {
+                remove(&blob)?;
+            }
+        }
+        Ok(())
     }
-    candidates
-}
-
-fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = walkdir::WalkDir::new(folder)
-        .follow_links(false)
-        .into_iter()
-        .filter_map(Result::ok);
-    entries
-        .filter(|entry| entry.file_type().is_file())
-        .map(walkdir::DirEntry::into_path)
 }
 
 fn remove(path: &Path) -> anyhow::Result<()> {
@@ -202,102 +206,81 @@ fn remove(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// `500MB`, `20GiB`, `123456`: decimal and binary units are what they say.
-fn parse_size(text: &str) -> Option<u64> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
 #[cfg(test)]
 mod tests {
+    use sealift_policy::digest::Digest;
+
     use super::*;
+    use crate::store::Mode;
 
-    fn digest(name: &str) -> Digest {
-        Digest::of(name.as_bytes())
-    }
-
-    fn unit(name: &str, outputs: &[&str], used: i64) -> Candidate {
-        let outputs = outputs.iter().map(|output| (digest(output), 10)).collect();
-        Candidate {
-            key: UnitKey::new(digest(name)),
-            outputs,
-            used,
-        }
-    }
-
-    fn blobs(names: &[&str]) -> BTreeMap<Digest, (u64, i64)> {
-        names.iter().map(|name| (digest(name), (10, 0))).collect()
+    fn store_with_an_orphan() -> (tempfile::TempDir, Store, Digest) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let digest = Digest::of(b"orphan");
+        store.insert(b"orphan", digest, Mode::Data).unwrap();
+        (folder, store, digest)
     }
 
     #[test]
-    fn the_oldest_go_until_the_rest_fits() {
-        let units = vec![
-            unit("new", &["n"], 30),
-            unit("old", &["o"], 10),
-            unit("middle", &["m"], 20),
-        ];
-        let swept = sweep(units, &blobs(&["n", "o", "m"]), &InUse::default(), 15, 100);
-        assert_eq!(swept.units, [unit("old", &[], 0).key, unit("middle", &[], 0).key]);
-        assert_eq!(swept.freed, 20);
-    }
-
-    #[test]
-    fn what_is_young_or_in_use_stays_whatever_the_limit() {
-        let units = vec![
-            unit("young", &["y"], 200),
-            unit("used", &["u"], 10),
-            unit("old", &["o"], 20),
-        ];
-        let in_use = InUse::of([unit("used", &[], 0).key]);
-        let swept = sweep(units, &blobs(&["y", "u", "o"]), &in_use, 0, 100);
-        assert_eq!(swept.units, [unit("old", &[], 0).key]);
-    }
-
-    #[test]
-    fn an_output_that_another_unit_shares_stays() {
-        let units = vec![unit("old", &["shared", "own"], 10), unit("new", &["shared"], 20)];
-        let swept = sweep(units, &blobs(&["shared", "own"]), &InUse::default(), 10, 100);
-        assert_eq!(swept.blobs, BTreeSet::from([digest("own")]));
-    }
-
-    #[test]
-    fn outputs_without_a_unit_go_first() {
-        let units = vec![unit("old", &["o"], 10)];
-        let swept = sweep(units, &blobs(&["o", "orphan"]), &InUse::default(), 10, 100);
+    fn the_store_is_swept_by_itself_at_most_once_a_day() {
+        let (folder, store, digest) = store_with_an_orphan();
+        let tomorrow = clock::seconds() + DAY + 10;
+        let first = sweep_once_a_day(folder.path(), Size::new(1 << 30), tomorrow)
+            .unwrap()
+            .unwrap();
+        assert_eq!((first.outputs, first.left_bytes), (1, 0));
+        assert_eq!(store.blob(digest, 6), None);
         assert_eq!(
-            (swept.units.len(), swept.blobs),
-            (0, BTreeSet::from([digest("orphan")]))
+            sweep_once_a_day(folder.path(), Size::new(1 << 30), clock::seconds()).unwrap(),
+            None
+        );
+        // A clock that was put back does not keep the store from being swept for ever.
+        assert!(
+            sweep_once_a_day(folder.path(), Size::new(1 << 30), 1000)
+                .unwrap()
+                .is_some()
         );
     }
 
     #[test]
-    fn sizes_are_decimal_or_binary_as_they_say() {
-        assert_eq!(parse_size("20GiB"), Some(20 << 30));
-        assert_eq!(parse_size("500MB"), Some(500_000_000));
-        assert_eq!(parse_size("7"), Some(7));
-        for wrong in [
-            "",
-            "GiB",
-            "-1",
-            "1.5GiB",
-            "1 parsec",
-            "99999999999999999999",
-            "20000000TiB",
-        ] {
-            assert_eq!(parse_size(wrong), None, "{wrong}");
-        }
+    fn a_dry_run_removes_nothing() {
+        let (folder, store, digest) = store_with_an_orphan();
+        let now = clock::seconds() + DAY;
+        let job = Job {
+            store: store.clone(),
+            now,
+            until: None,
+            dry_run: true,
+        };
+        let limits = Limits {
+            bytes: 0,
+            used_before: None,
+            compilers: None,
+            orphans_before: now,
+            young_since: i64::MAX,
+        };
+        assert_eq!(job.run(folder.path(), &limits).unwrap().freed_bytes, 6);
+        assert!(store.blob(digest, 6).is_some());
+    }
+
+    #[test]
+    fn a_sweep_that_has_no_time_removes_no_output() {
+        let (folder, store, digest) = store_with_an_orphan();
+        let now = clock::seconds() + DAY;
+        let job = Job {
+            store: store.clone(),
+            now,
+            until: Some(Instant::now()),
+            dry_run: false,
+        };
+        let limits = Limits {
+            bytes: 0,
+            used_before: None,
+            compilers: None,
+            orphans_before: now,
+            young_since: i64::MAX,
+        };
+        assert_eq!(job.run(folder.path(), &limits).unwrap().outputs, 0);
+        assert!(store.blob(digest, 6).is_some());
     }
 }

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::context::{Context, WRAPPER};
-use super::{Exit, beside};
+use super::{Exit, beside, gc};
 use crate::cargo::{self, CargoCommand};
 use crate::env::{self, Env};
 use crate::events::{self, BuildId};
@@ -77,6 +77,7 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
         anyhow::ensure!(!context.config.strict, "{alarm}");
         shell.warn(alarm);
     }
+    gc::automatic(&context.config);
     Ok(as_cargo(status))
 }
 

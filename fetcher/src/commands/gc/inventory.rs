@@ -1,0 +1,103 @@
+//! What a local store holds: outputs and the units that name them.
+//!
+//! Must not know what is to go.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use sealift_policy::digest::{Digest, UnitKey};
+use sealift_policy::key::KeyDocument;
+use sealift_policy::local::{self, LocalUnit};
+use sealift_policy::manifest::Manifest;
+
+use crate::in_use::last_used;
+use crate::store::Store;
+
+/// One stored unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) key: UnitKey,
+    pub(super) outputs: Vec<Digest>,
+    /// When it was stored or last used, in seconds since 1970.
+    pub(super) used: i64,
+    /// What its compiler says of itself, when that was asked for and is known.
+    pub(super) compiler: Option<String>,
+}
+
+/// One stored output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Blob {
+    pub(super) size: u64,
+    /// When it was stored or last linked into a target folder, in seconds since 1970.
+    pub(super) used: i64,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    pub(super) blobs: BTreeMap<Digest, Blob>,
+    pub(super) units: Vec<Candidate>,
+}
+
+impl Inventory {
+    /// Of a store; `None` when there is no time for it.
+    pub(super) fn of(store: &Store, with_compilers: bool, until: Option<Instant>) -> Option<Self> {
+        let in_time = || until.is_none_or(|until| Instant::now() < until);
+        let mut inventory = Self::default();
+        // Units first: an output that is stored meanwhile is then known to belong to nobody only if it is young.
+        for path in files(&store.path("units")) {
+            if !in_time() {
+                return None;
+            }
+            inventory.units.extend(candidate(store, &path, with_compilers));
+        }
+        for path in files(&store.path("cas")) {
+            if !in_time() {
+                return None;
+            }
+            let digest = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            if let (Some(digest), Ok(metadata), Some(used)) =
+                (digest, fs_err::symlink_metadata(&path), last_used(&path))
+            {
+                let size = metadata.len();
+                inventory.blobs.insert(digest, Blob { size, used });
+            }
+        }
+        for unit in &mut inventory.units {
+            let linked = unit
+                .outputs
+                .iter()
+                .filter_map(|digest| Some(inventory.blobs.get(digest)?.used));
+            unit.used = linked.fold(unit.used, i64::max);
+        }
+        in_time().then_some(inventory)
+    }
+}
+
+fn candidate(store: &Store, path: &Path, with_compiler: bool) -> Option<Candidate> {
+    let used = last_used(path)?;
+    let unit: LocalUnit = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
+    let manifest = Manifest::from_canonical(unit.manifest.as_bytes()).ok()?;
+    let document = with_compiler.then(|| fs_err::read(store.path(&local::key_path(unit.unit_key))).ok());
+    let document = document
+        .flatten()
+        .and_then(|bytes| KeyDocument::from_canonical(&bytes).ok());
+    Some(Candidate {
+        key: unit.unit_key,
+        outputs: manifest.outputs.iter().map(|output| output.sha256).collect(),
+        used,
+        compiler: document.map(|(_, document)| document.compiler.verbose_version),
+    })
+}
+
+/// Every file below a folder.
+pub(super) fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = walkdir::WalkDir::new(folder)
+        .follow_links(false)
+        .into_iter()
+        .filter_map(Result::ok);
+    entries
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+}

@@ -13,6 +13,7 @@ mod pass_through;
 mod request;
 mod setup;
 mod stats;
+mod status;
 mod trust;
 mod verify;
 
@@ -58,8 +59,10 @@ enum Command {
     Fetch(FetchArgs),
     /// Make every cargo build use Sealift, or undo that
     Setup(SetupArgs),
-    /// Count what the last build reused, fetched and compiled
-    Stats(Format),
+    /// Say on one screen whether Sealift is on here, and what it did last
+    Status(Format),
+    /// Count what the last build reused, fetched and compiled, and all builds together
+    Stats(StatsArgs),
     /// Say why units of the last build were reused or compiled
     Explain(ExplainArgs),
     /// Check what in a target folder and in the local store came from elsewhere, and whether it is still trusted
@@ -143,7 +146,24 @@ struct SetupArgs {
     keep_wrapper: bool,
 }
 
+#[derive(Debug, Clone, Copy, Args)]
+#[command(after_help = "Examples:
+  cargo sealift stats
+  cargo sealift stats --all
+  cargo sealift stats --json")]
+struct StatsArgs {
+    /// All builds whose records are kept, instead of the last one (JSON has both)
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo sealift explain
+  cargo sealift explain serde_json
+  cargo sealift explain --json")]
 struct ExplainArgs {
     /// Only this crate or package
     #[arg(value_name = "CRATE")]
@@ -257,7 +277,8 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Cargo(words) => pass_through::run(context, words),
         Command::Fetch(args) => fetch::run(context, args),
         Command::Setup(args) => setup::run(context, &args),
-        Command::Stats(format) => stats::run(context, format),
+        Command::Status(format) => status::run(context, format),
+        Command::Stats(args) => stats::run(context, args),
         Command::Explain(args) => explain::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Doctor(format) => doctor::run(context, format),

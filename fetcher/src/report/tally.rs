@@ -19,6 +19,8 @@ pub(crate) struct Tally {
     pub(crate) bytes_fetched: u64,
     /// Bytes of the outputs that were put in place.
     pub(crate) bytes_installed: u64,
+    /// Of those, bytes that take no more room on the disk, since they are shared with the local store.
+    pub(crate) bytes_shared: u64,
     /// Handled units that were no hit, and why.
     pub(crate) misses: Vec<Miss>,
     /// What was not handled, and why.
@@ -152,6 +154,7 @@ impl Tally {
                 *by_origin += 1;
                 self.time.saved_ms += unit.compile_ms;
                 self.bytes_installed += unit.bytes;
+                self.bytes_shared += unit.shared_bytes;
                 hits.push(unit.wrapper_us);
             }
             Outcome::Compiled | Outcome::Rejected | Outcome::PassedThrough => {
@@ -216,7 +219,7 @@ mod tests {
             wrapper_us: 3000,
             compile_ms: 1000,
             bytes: 10,
-            shared_bytes: 0,
+            shared_bytes: 4,
         }
     }
 
@@ -288,6 +291,7 @@ mod tests {
           },
           "bytes_fetched": 12902000,
           "bytes_installed": 30,
+          "bytes_shared": 12,
           "misses": [
             {
               "crate": "forged",

@@ -279,6 +279,16 @@ fn tell_alarm(store: &Store, config: &Config) -> Option<ExitCode> {
     None
 }
 
+/// Answers `--version`, by which `cargo sealift doctor` tells whether both programs are of one version.
+pub fn version() -> ExitCode {
+    use std::io::Write as _;
+    let line = concat!("sealift-rustc ", env!("CARGO_PKG_VERSION"), "\n");
+    io::stdout()
+        .lock()
+        .write_all(line.as_bytes())
+        .map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
 /// Whether this program was started in place of a build script, and by which real executable it is replaced.
 pub fn started_as_script() -> Option<PathBuf> {
     let program = std::env::args_os().next()?;

@@ -11,5 +11,8 @@ fn main() -> ExitCode {
             ExitCode::from(127)
         });
     }
+    if std::env::args_os().skip(1).eq(["--version"]) {
+        return wrapper::version();
+    }
     wrapper::run(std::env::args_os().skip(1))
 }

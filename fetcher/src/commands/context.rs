@@ -3,11 +3,13 @@
 //! Owns where the other programs lie. Must not know any command.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context as _;
 
+use crate::cargo;
 use crate::config::{Config, State};
-use crate::env::Env;
+use crate::env::{self, Env};
 
 /// The wrapper's file name.
 pub(super) const WRAPPER: &str = "sealift-rustc";
@@ -24,7 +26,11 @@ pub(super) struct Context {
 impl Context {
     /// Of this process.
     pub(super) fn load() -> Self {
-        let env = Env::process();
+        Self::of(Env::process())
+    }
+
+    /// Of an environment.
+    pub(super) fn of(env: Env) -> Self {
         let config = Config::from_env(&env);
         Self { env, config }
     }
@@ -35,6 +41,19 @@ impl Context {
             State::On { store } => Ok(store),
             State::Aside(aside) => Err(aside.clone()).context("Sealift steps aside"),
         }
+    }
+
+    /// The target folder of the project in the current folder, if there is one. It need not exist yet.
+    pub(super) fn target_dir(&self) -> Option<PathBuf> {
+        if let Some(folder) = self.env.non_empty(env::CARGO_TARGET_DIR) {
+            return std::path::absolute(folder).ok();
+        }
+        let output = Command::new(cargo::program(&self.env))
+            .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+            .output()
+            .ok()?;
+        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        metadata.get("target_directory")?.as_str().map(PathBuf::from)
     }
 
     /// The wrapper beside this program.

@@ -5,6 +5,8 @@
 
 mod local;
 mod network;
+mod store;
+mod toolchain;
 
 use std::fmt::Write as _;
 
@@ -71,6 +73,8 @@ impl Finding {
 /// Checks everything.
 pub(super) fn run(context: &Context, format: Format) -> anyhow::Result<Exit> {
     let mut findings = local::check(context);
+    findings.push(toolchain::check(context));
+    findings.extend(store::check(context));
     findings.extend(network::check(context));
     let worst = findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok);
     if format.json {

@@ -18,7 +18,7 @@ use super::{Exit, VerifyArgs};
 use crate::prefetch::chain;
 use crate::report::shell::{self, count};
 use crate::store::{Store, digest_of_file};
-use crate::{cargo, env, trust_root};
+use crate::trust_root;
 
 /// What `--json` prints.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -78,7 +78,7 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> 
             anyhow::ensure!(folder.is_dir(), "`{}` is not a folder", folder.display());
             Some(folder.clone())
         }
-        None => target_dir(context).filter(|folder| folder.is_dir()),
+        None => context.target_dir().filter(|folder| folder.is_dir()),
     };
     let report = report(&store, policy.as_ref().map_err(String::as_str), target_dir);
     if args.format.json {
@@ -90,19 +90,6 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> 
         && report.store.damaged_blobs.is_empty()
         && report.store.untrusted_units.is_empty();
     Ok(if clean { Exit::Success } else { Exit::Found })
-}
-
-/// The target folder of the project in the current folder, if there is one.
-fn target_dir(context: &Context) -> Option<PathBuf> {
-    if let Some(folder) = context.env.non_empty(env::CARGO_TARGET_DIR) {
-        return Some(folder.into());
-    }
-    let output = std::process::Command::new(cargo::program(&context.env))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .output()
-        .ok()?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    metadata.get("target_directory")?.as_str().map(PathBuf::from)
 }
 
 fn report(store: &Store, policy: Result<&TrustPolicy, &str>, target_dir: Option<PathBuf>) -> Report {

@@ -1,4 +1,4 @@
-//! What can be checked without the network: configuration, wrapper, local store, trust policy, clock.
+//! What can be checked without the network: configuration, wrapper, trust policy, clock.
 //!
 //! Must not know how findings are shown.
 
@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::super::context::Context;
 use super::super::pass_through::is_ours;
+use super::super::status::Hook;
 use super::Finding;
 use crate::config::State;
 use crate::heads::{Heads, Log};
@@ -24,9 +25,6 @@ const TOLERANCE: i64 = 3600;
 /// All findings.
 pub(super) fn check(context: &Context) -> Vec<Finding> {
     let mut findings = vec![configuration(context), wrapper(context), hook(context)];
-    if let Some(root) = context.config.store() {
-        findings.extend(store(root));
-    }
     findings.extend(next_wrapper(context));
     findings.push(trust(context));
     findings.push(clock(context));
@@ -61,13 +59,19 @@ fn wrapper(context: &Context) -> Finding {
     let direct = version(Command::new(&rustc).arg("-vV"));
     let wrapped = version(Command::new(&wrapper).arg(&rustc).arg("-vV"));
     match (direct, wrapped) {
-        (Some(direct), Some(wrapped)) if direct.stdout == wrapped.stdout => {
+        (Some(direct), Some(wrapped))
+            if direct.stdout == wrapped.stdout
+                && version_of(&wrapper).as_deref() == Some(env!("CARGO_PKG_VERSION")) =>
+        {
             Finding::ok("wrapper", format!("`{}` runs rustc", wrapper.display()))
         }
         (None, _) => Finding::problem("wrapper", "rustc does not run", "install Rust, or repair `RUSTC`"),
         _ => Finding::problem(
             "wrapper",
-            format!("`{}` does not run rustc as it is", wrapper.display()),
+            format!(
+                "`{}` does not run rustc as it is, or is of another version",
+                wrapper.display()
+            ),
             "install `sealift-rustc` and `cargo-sealift` of the same version",
         ),
     }
@@ -75,66 +79,88 @@ fn wrapper(context: &Context) -> Finding {
 
 /// Whether plain `cargo build` uses the wrapper.
 fn hook(context: &Context) -> Finding {
-    let by_env = context.env.raw(env::RUSTC_WRAPPER);
-    let configured = by_env
-        .map(|wrapper| wrapper.to_string_lossy().into_owned())
-        .or_else(|| cargo::configured_wrapper(&context.env));
-    match configured {
-        Some(wrapper) if is_ours(Path::new(&wrapper)) => Finding::ok("set-up", "every cargo build uses Sealift"),
-        Some(wrapper) if !wrapper.is_empty() => Finding::warning(
+    let folder = std::env::current_dir().unwrap_or_default();
+    let found = Hook::here(&context.env, &folder);
+    // cargo itself knows of files that other files include, but not which file says so.
+    let configured = match found.source {
+        Some(_) => found.wrapper.clone(),
+        None => cargo::configured_wrapper(&context.env),
+    };
+    judge_hook(
+        &found,
+        configured.filter(|wrapper| !wrapper.is_empty()).as_deref(),
+        Context::wrapper().ok().as_deref(),
+    )
+}
+
+fn judge_hook(found: &Hook, configured: Option<&str>, beside: Option<&Path>) -> Finding {
+    let says = found
+        .source
+        .as_ref()
+        .map(|source| format!(", says {source}"))
+        .unwrap_or_default();
+    let Some(configured) = configured else {
+        return Finding::ok(
             "set-up",
-            format!("plain cargo builds use another wrapper, `{wrapper}`"),
+            format!("only `cargo sealift ...` uses Sealift{says} (`cargo sealift setup` changes that)"),
+        );
+    };
+    let path = Path::new(configured);
+    if !is_ours(path) {
+        return Finding::warning(
+            "set-up",
+            format!("plain cargo builds use another wrapper, `{configured}`{says}"),
             "`cargo sealift setup --keep-wrapper` puts Sealift in front of it",
-        ),
-        _ => Finding::ok(
+        );
+    }
+    // One without a slash is searched for.
+    if path.components().count() > 1 && !path.is_file() {
+        return Finding::problem(
             "set-up",
-            "only `cargo sealift ...` uses Sealift (`cargo sealift setup` changes that)",
+            format!("`{configured}` is not there{says}: cargo builds nothing"),
+            "`cargo sealift setup` names the wrapper beside this program, `cargo sealift setup --undo` removes it",
+        );
+    }
+    match version_of(path) {
+        Some(version) if version == env!("CARGO_PKG_VERSION") => {
+            Finding::ok("set-up", format!("every cargo build here uses Sealift{says}"))
+        }
+        version => Finding::warning(
+            "set-up",
+            format!(
+                "`{configured}`{says} is of {}, this program of version {}",
+                version.map_or("an unknown version".into(), |version| format!("version {version}")),
+                env!("CARGO_PKG_VERSION")
+            ),
+            match beside {
+                Some(_) => "`cargo sealift setup` names the wrapper beside this program",
+                None => "install both programs of one version",
+            },
         ),
     }
 }
 
-fn store(root: &Path) -> Vec<Finding> {
-    let scratch = Store::open(root).and_then(|store| store.scratch_folder());
-    let scratch = match scratch {
-        Ok(scratch) => scratch,
-        Err(error) => {
-            let remedy = "make the folder yours and writable, or set `SEALIFT_STORE` to another one";
-            return vec![Finding::problem("store", format!("not writable: {error}"), remedy)];
-        }
-    };
-    let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
-    if let Err(error) = fs_err::write(&from, "content") {
-        return vec![Finding::problem(
-            "store",
-            format!("not writable: {error}"),
-            "make room on its file system",
-        )];
-    }
-    let how = if reflink_copy::reflink(&from, &to).is_ok() {
-        "files are cloned"
-    } else if fs_err::hard_link(&from, &to).is_ok() {
-        "libraries are hard-linked, programs copied"
-    } else {
-        "files are copied"
-    };
-    vec![Finding::ok(
-        "store",
-        format!("writable; {how}, where the target folder lies on the same file system"),
-    )]
+/// What a wrapper says of itself.
+fn version_of(wrapper: &Path) -> Option<String> {
+    let output = Command::new(wrapper).arg("--version").output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    said.trim_end().strip_prefix("sealift-rustc ").map(str::to_owned)
 }
 
 fn next_wrapper(context: &Context) -> Option<Finding> {
     let next = context.config.next_wrapper.as_ref()?;
+    let name = next.display();
+    let remedy = "install it, or remove it from `SEALIFT_NEXT_WRAPPER` and `config.toml`";
+    // By a link or a copy under another name, too.
+    if is_ours(Path::new(next)) || version_of(Path::new(next)).is_some() {
+        let message = format!("`{name}` is Sealift itself");
+        return Some(Finding::problem("next wrapper", message, "name another one, or none"));
+    }
     let runs = Command::new(next).arg("--version").output().is_ok();
     Some(if runs {
-        Finding::ok("next wrapper", format!("`{}`", next.display()))
+        Finding::ok("next wrapper", format!("`{name}`"))
     } else {
-        let message = format!("`{}` does not run", next.display());
-        Finding::problem(
-            "next wrapper",
-            message,
-            "install it, or remove it from `SEALIFT_NEXT_WRAPPER` and `config.toml`",
-        )
+        Finding::problem("next wrapper", format!("`{name}` does not run"), remedy)
     })
 }
 
@@ -235,11 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_a_file_is_a_problem() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs_err::write(&file, "").unwrap();
-        assert_eq!(store(&file)[0].state, Judged::Problem);
-        assert_eq!(store(&folder.path().join("new"))[0].state, Judged::Ok);
+    fn a_wrapper_that_is_gone_or_another_one_is_told() {
+        let found = Hook {
+            wrapper: None,
+            source: Some("`RUSTC_WRAPPER`".into()),
+        };
+        let judged = |wrapper: Option<&str>| judge_hook(&found, wrapper, None).state;
+        assert_eq!(judged(None), Judged::Ok);
+        assert_eq!(judged(Some("sccache")), Judged::Warning);
+        assert_eq!(judged(Some("/nowhere/sealift-rustc")), Judged::Problem);
     }
 }

@@ -61,6 +61,7 @@ async fn ask(context: &Context, url: &str) -> Vec<Finding> {
         return findings;
     };
     let heads = context.config.store().map(Heads::new);
+    let mut absent = 0;
     for (operator, epoch, key) in policy.logs() {
         let log = Log {
             operator: operator.clone(),
@@ -69,6 +70,7 @@ async fn ask(context: &Context, url: &str) -> Vec<Finding> {
         };
         let path = ObjectPath::Checkpoint(operator.clone(), epoch);
         let checkpoint = remote.checkpoint(&path).await;
+        absent += usize::from(matches!(checkpoint, Err(RemoteError::Absent(_))));
         findings.push(match checkpoint {
             Ok(bytes) => judge(&policy, &log, heads.as_ref(), &bytes),
             Err(error) => Finding::warning(
@@ -77,6 +79,13 @@ async fn ask(context: &Context, url: &str) -> Vec<Finding> {
                 "its units do not count",
             ),
         });
+    }
+    if absent > 0 && absent == policy.logs().count() {
+        findings.push(Finding::problem(
+            "trust policy",
+            format!("`{url}` has no log of any operator that it names: it is of another deployment"),
+            "`cargo sealift setup --trust-root FILE` pins the one of this public store",
+        ));
     }
     findings
 }

@@ -182,10 +182,20 @@ struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo sealift request
+  cargo sealift request -- build --release
+  cargo sealift request --print > request.json")]
 struct RequestArgs {
     /// Print exactly what would be sent, and send nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["yes", "json"])]
     print: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
     /// The cargo command, `build` by default
     #[arg(last = true)]
     command: Vec<OsString>,

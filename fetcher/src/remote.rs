@@ -3,6 +3,8 @@
 //! Owns requests, and when a source is left alone for the rest of a build. Believes nothing: it hands out bytes.
 //! Must not know trust, the local store or what the bytes mean.
 
+pub(crate) mod request;
+
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,7 +5,7 @@
 
 mod change;
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -15,7 +15,7 @@ use super::context::Context;
 use super::pass_through::is_ours;
 use super::{Exit, SetupArgs};
 use crate::config::{CONFIG_FILE, ConfigFile, TRUST_POLICY_FILE};
-use crate::report::shell::{Shell, Verbosity};
+use crate::report::shell::{self, Shell, Verbosity};
 use crate::{env, trust_root};
 use change::{Change, Journal};
 
@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context, args: &SetupArgs) -> anyhow::Result<Exit> {
     if args.dry_run {
         return Ok(Exit::Success);
     }
-    if !args.yes && !confirmed()? {
+    if !args.yes && !shell::confirmed("Write this?")? {
         shell.status("Nothing", "was written");
         return Ok(Exit::Failed);
     }
@@ -71,17 +71,6 @@ pub(super) fn run(context: &Context, args: &SetupArgs) -> anyhow::Result<Exit> {
         );
     }
     Ok(Exit::Success)
-}
-
-/// On a terminal the user is asked; in a script the command itself is the answer.
-fn confirmed() -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Ok(true);
-    }
-    write!(io::stderr(), "Write this? [Y/n] ")?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes"))
 }
 
 fn plan(context: &Context, args: &SetupArgs, folder: &Path, shell: Shell) -> anyhow::Result<Vec<Change>> {

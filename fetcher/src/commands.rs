@@ -5,10 +5,12 @@
 mod beside;
 mod completions;
 mod context;
+mod debug_map;
 mod doctor;
 mod explain;
 mod fetch;
 mod gc;
+mod man;
 mod pass_through;
 mod request;
 mod setup;
@@ -60,6 +62,7 @@ enum Command {
     /// Make every cargo build use Sealift, or undo that
     Setup(SetupArgs),
     /// Say on one screen whether Sealift is on here, and what it did last
+    #[command(after_help = "Examples:\n  cargo sealift status\n  cargo sealift status --json")]
     Status(Format),
     /// Count what the last build reused, fetched and compiled, and all builds together
     Stats(StatsArgs),
@@ -68,6 +71,7 @@ enum Command {
     /// Check what in a target folder and in the local store came from elsewhere, and whether it is still trusted
     Verify(VerifyArgs),
     /// Check the set-up and say how to repair it
+    #[command(after_help = "Examples:\n  cargo sealift doctor\n  cargo sealift doctor --json")]
     Doctor(Format),
     /// Ask for this project's crates.io units to be built
     Request(RequestArgs),
@@ -76,7 +80,14 @@ enum Command {
     Trust(TrustCommand),
     /// Remove the oldest units from the local store
     Gc(GcArgs),
+    /// Print the settings by which a debugger finds the sources of dependencies
+    DebugMap(DebugMapArgs),
+    /// Print the manual page, or write all pages into a folder
+    Man(ManArgs),
     /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  cargo sealift completions bash > ~/.local/share/bash-completion/completions/cargo-sealift\n  cargo sealift completions fish > ~/.config/fish/completions/cargo-sealift.fish"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -173,6 +184,9 @@ struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo sealift verify
+  cargo sealift verify --target-dir /elsewhere/target --json")]
 struct VerifyArgs {
     /// The target folder; without it that of the project in the current folder
     #[arg(long, value_name = "DIR")]
@@ -201,9 +215,38 @@ struct RequestArgs {
     command: Vec<OsString>,
 }
 
+#[derive(Debug, Clone, Copy, Args)]
+#[command(after_help = "Examples:
+  cargo sealift debug-map gdb >> ~/.gdbinit
+  gdb -x <(cargo sealift debug-map gdb) target/debug/program
+  cargo sealift debug-map lldb > .lldbinit")]
+struct DebugMapArgs {
+    /// The debugger
+    debugger: Debugger,
+}
+
+/// A debugger whose settings are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Debugger {
+    /// GNU's
+    Gdb,
+    /// LLVM's
+    Lldb,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo sealift man | man -l -
+  cargo sealift man ~/.local/share/man/man1")]
+struct ManArgs {
+    /// The folder; without it the page of the program itself is printed
+    dir: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 enum TrustCommand {
     /// Show the trust policy and the newest heads seen
+    #[command(after_help = "Examples:\n  cargo sealift trust show\n  cargo sealift trust show --json")]
     Show(Format),
 }
 
@@ -296,6 +339,8 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Trust(TrustCommand::Show(format)) => trust::show(context, format),
         Command::Gc(args) => gc::run(context, &args),
         Command::Beside(args) => beside::run(context, &args),
+        Command::DebugMap(args) => debug_map::run(context, args),
+        Command::Man(args) => man::run(context, &args),
         Command::Completions { shell } => completions::run(shell),
     }
 }

@@ -37,6 +37,14 @@ pub(super) fn run(context: &Context, args: RequestArgs) -> anyhow::Result<Exit> 
     for package in request.packages.iter().filter(|package| package.is_built()) {
         shell.status("", line(package));
     }
+    let others = request.packages.iter().filter(|package| !package.is_built()).count() as u64;
+    shell.status(
+        "",
+        format_args!(
+            "and name and version of {} of the lock file, and the profile's settings",
+            count(others, "other package")
+        ),
+    );
     shell.status("Nothing", "else about the project is sent; `--print` shows every byte");
     if !yes && !shell::confirmed("Send this?")? {
         shell.status("Nothing", "was sent");

@@ -158,7 +158,15 @@ impl Invocation {
         let mut parser = Parser::default();
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
-            parser.argument(arg, &mut rest)?;
+            if let Err(unsupported) = parser.argument(arg, &mut rest) {
+                // What a build script tries out is nobody's miss, whatever flags it takes over from cargo.
+                let is_cargo = args.iter().any(|arg| arg.starts_with("--error-format"));
+                return Err(if is_cargo || unsupported == Unsupported::NotACompilation {
+                    unsupported
+                } else {
+                    Unsupported::NotCargo
+                });
+            }
         }
         parser.finish()
     }
@@ -523,6 +531,21 @@ mod tests {
         ] {
             assert!(with(extra).is_err(), "{extra}");
         }
+    }
+
+    #[test]
+    fn what_a_build_script_tries_out_is_no_call_of_cargo_whatever_its_flags() {
+        let probe = |args: &str| {
+            let args: Vec<_> = args.split_whitespace().map(str::to_owned).collect();
+            Invocation::parse(&args)
+        };
+        for args in [
+            "--crate-name probe --emit=metadata x.rs",
+            "--crate-name probe --emit=metadata x.rs -C target-cpu=native -Zmade-up",
+        ] {
+            assert_eq!(probe(args), Err(Unsupported::NotCargo));
+        }
+        assert_eq!(probe("-vV"), Err(Unsupported::NotACompilation));
     }
 
     #[test]

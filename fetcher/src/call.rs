@@ -44,12 +44,21 @@ pub struct Call {
     pub out_dir: Option<OutDir>,
     /// Files in `OUT_DIR`, relative, that name folders of this machine.
     pub local_files: Vec<PathBuf>,
+    /// What would change with its sources (see [`Call::is_as_it_was`]).
+    stamps: Stamps,
     /// The key document.
     pub document: KeyDocument,
     /// Its canonical bytes.
     pub document_text: String,
     /// Their SHA-256.
     pub key: UnitKey,
+}
+
+/// What changes with the files that a key speaks of.
+#[derive(Debug)]
+struct Stamps {
+    package: Digest,
+    out_dir: Option<Digest>,
 }
 
 /// One `--extern`.
@@ -117,11 +126,20 @@ impl Call {
                 .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
         }
         let mut variables = variables()?;
-        let package = package(store, &package_root, &variables)?;
+        let sources = sources::check(store, &package_root)?;
+        let package = package(sources.checksum, &variables)?;
         let toolchain = toolchain::identify(store, rustc, invocation.target.as_deref())?;
         let dependencies = dependencies(store, &invocation)?;
         let (closure, objects) = closure(store, &invocation, &dependencies)?;
-        let (out_dir, local_files) = out_dir(&env, &package_root)?;
+        let tree = out_dir(&env, &package_root)?;
+        let stamps = Stamps {
+            package: sources.stamp,
+            out_dir: tree.as_ref().map(|(_, tree)| tree.stamp),
+        };
+        let (out_dir, local_files) = match tree {
+            Some((path, tree::Tree { digest, local, .. })) => (Some(OutDir { path, tree: digest }), local),
+            None => (None, vec![]),
+        };
         if let Some(out_dir) = &out_dir {
             if let Some(library) = native_search::shadowing(&invocation, &out_dir.path) {
                 return Err(NotHandled::ForeignLibrary(library));
@@ -150,10 +168,19 @@ impl Call {
             closure,
             out_dir,
             local_files,
+            stamps,
             document,
             document_text,
             key,
         })
+    }
+
+    /// Whether the files that the key speaks of are those that were there when it was computed. Asked after a
+    /// compilation: what was saved meanwhile may or may not have been read.
+    pub fn is_as_it_was(&self) -> bool {
+        let is_same = |folder: &Path, stamp| sources::stamp_of_tree(folder).is_ok_and(|now| Some(now) == stamp);
+        is_same(&self.package_root, Some(self.stamps.package))
+            && (self.out_dir.as_ref()).is_none_or(|out_dir| is_same(&out_dir.path, self.stamps.out_dir))
     }
 
     /// The class of the unit, which only the call decides.
@@ -297,14 +324,14 @@ fn script_variables(env: &Env, out_dir: &OutDir, places: &Places) -> Result<BTre
     Ok(variables)
 }
 
-fn package(store: &Store, root: &Path, variables: &BTreeMap<String, String>) -> Result<Package, NotHandled> {
+fn package(checksum: Digest, variables: &BTreeMap<String, String>) -> Result<Package, NotHandled> {
     let variable = |name: &str| variables.get(name).ok_or(NotHandled::NoPackage);
     let name = variable("CARGO_PKG_NAME")?.parse().map_err(|_| NotHandled::NoPackage)?;
     let version = variable("CARGO_PKG_VERSION")?
         .parse()
         .map_err(|_| NotHandled::NoPackage)?;
     Ok(Package {
-        checksum: sources::checksum(store, root)?,
+        checksum,
         name,
         version,
     })
@@ -361,9 +388,9 @@ fn closure(
     Ok((closure, Some(objects)))
 }
 
-fn out_dir(env: &Env, package_root: &Path) -> Result<(Option<OutDir>, Vec<PathBuf>), NotHandled> {
+fn out_dir(env: &Env, package_root: &Path) -> Result<Option<(PathBuf, tree::Tree)>, NotHandled> {
     let Some(path) = env.absolute_path(env::OUT_DIR) else {
-        return Ok((None, vec![]));
+        return Ok(None);
     };
     path.to_str()
         .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
@@ -372,13 +399,7 @@ fn out_dir(env: &Env, package_root: &Path) -> Result<(Option<OutDir>, Vec<PathBu
     let registries = spellings(registry).into_iter().map(|folder| (folder, remap::REGISTRY));
     let folders: Vec<_> = out_dirs.chain(registries).collect();
     let tree = tree::digest(&path, &folders).map_err(NotHandled::OutDir)?;
-    Ok((
-        Some(OutDir {
-            path,
-            tree: tree.digest,
-        }),
-        tree.local,
-    ))
+    Ok(Some((path, tree)))
 }
 
 /// A folder as it was named and as the file system resolves it, which is how rustc sees the folder it runs in.

@@ -45,6 +45,9 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
         &invocation.dep_info(),
         &dep_info.to_text(&dep_info_targets(call, &roles)),
     )?;
+    if !call.is_as_it_was() {
+        return Ok(Some(NotKept::Changed));
+    }
     if outputs
         .iter()
         .any(|output| matches!(output.role, Role::Rmeta | Role::ProcMacro))

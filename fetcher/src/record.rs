@@ -17,6 +17,8 @@ use crate::dep_info::DepInfo;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum NotKept {
+    #[error("its sources were changed while it was compiled")]
+    Changed,
     #[error("it reads `{0}`, which is outside its package and `OUT_DIR`")]
     Outside(PathBuf),
     #[error("it reads `{0}` in `OUT_DIR`, which names folders of this machine")]

@@ -56,8 +56,27 @@ struct Seen {
     newest: i64,
 }
 
-/// The SHA-256 of the package's `.crate`, after checking that `root` holds exactly its files.
-pub fn checksum(store: &Store, root: &Path) -> Result<Digest, SourceProblem> {
+/// An unpacked package that holds exactly the files of its archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// SHA-256 of the `.crate`.
+    pub checksum: Digest,
+    /// The files' stamp from before they were compared (see [`stamp_of_tree`]).
+    pub stamp: Digest,
+}
+
+/// What changes when a file below a folder does: names, sizes, times and inodes.
+pub fn stamp_of_tree(root: &Path) -> io::Result<Digest> {
+    Ok(walk(root)?.stamp)
+}
+
+/// One file's part of a tree's stamp.
+pub fn stamp_of_file(relative: &Path, metadata: &std::fs::Metadata) -> String {
+    format!("{:?} {}\n", relative.as_os_str(), stamp(metadata))
+}
+
+/// Checks that `root` holds exactly the files of its `.crate`.
+pub fn check(store: &Store, root: &Path) -> Result<Checked, SourceProblem> {
     let archive = archive_of(root).ok_or_else(|| SourceProblem::NotRegistry(root.to_owned()))?;
     let unreadable = |error: io::Error| SourceProblem::Unreadable {
         path: root.to_owned(),
@@ -73,7 +92,10 @@ pub fn checksum(store: &Store, root: &Path) -> Result<Digest, SourceProblem> {
         && memo.files == seen.stamp
         && memo.archive == archive_stamp
     {
-        return Ok(memo.checksum);
+        return Ok(Checked {
+            checksum: memo.checksum,
+            stamp: seen.stamp,
+        });
     }
     let (checksum, _) = store::digest_of_file(&archive).map_err(unreadable)?;
     let published = published_files(&archive, root).map_err(unreadable)?;
@@ -89,7 +111,10 @@ pub fn checksum(store: &Store, root: &Path) -> Result<Digest, SourceProblem> {
         // Losing the memory costs time only.
         let _ = store.write(&memo_path, &serde_json::to_vec(&memo).expect("a memo is always JSON"));
     }
-    Ok(checksum)
+    Ok(Checked {
+        checksum,
+        stamp: seen.stamp,
+    })
 }
 
 /// `<registry>/cache/<id>/<name>-<version>.crate` for `<registry>/src/<id>/<name>-<version>`.
@@ -126,7 +151,7 @@ fn walk(root: &Path) -> io::Result<Seen> {
                 entry.path().display()
             )));
         }
-        hasher.update(format!("{:?} {}\n", relative.as_os_str(), stamp(&metadata)).as_bytes());
+        hasher.update(stamp_of_file(&relative, &metadata).as_bytes());
         newest = newest.max(metadata.ctime()).max(metadata.mtime());
         files.push(relative);
     }
@@ -234,7 +259,7 @@ mod tests {
         let registry = registry(&[("src/lib.rs", "fn a() {}"), ("Cargo.toml", "")]);
         let archive = registry.root.join("../../../cache/id/a-1.0.0.crate");
         let expected = store::digest_of_file(&archive).unwrap().0;
-        assert_eq!(checksum(&registry.store, &registry.root).unwrap(), expected);
+        assert_eq!(check(&registry.store, &registry.root).unwrap().checksum, expected);
     }
 
     #[test]
@@ -255,9 +280,9 @@ mod tests {
         ];
         for change in changes {
             let registry = registry(&[("src/lib.rs", "fn aa() {}"), ("src/b.rs", "fn bb() {}")]);
-            checksum(&registry.store, &registry.root).unwrap();
+            check(&registry.store, &registry.root).unwrap();
             change(&registry.root);
-            assert!(checksum(&registry.store, &registry.root).is_err());
+            assert!(check(&registry.store, &registry.root).is_err());
         }
     }
 
@@ -267,6 +292,6 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let root = folder.path().join("vendor/a-1.0.0");
         fs::create_dir_all(&root).unwrap();
-        assert!(matches!(checksum(&store, &root), Err(SourceProblem::NotRegistry(_))));
+        assert!(matches!(check(&store, &root), Err(SourceProblem::NotRegistry(_))));
     }
 }

@@ -15,11 +15,15 @@ use fs_err as fs;
 use memchr::memmem;
 use sealift_policy::digest::{Digest, Hasher};
 
+use crate::sources::stamp_of_file;
+
 /// A build script's output.
 #[derive(Debug, Clone)]
 pub struct Tree {
     /// The digest of all of it.
     pub digest: Digest,
+    /// What changes when one of its files does (see [`crate::sources::stamp_of_tree`]).
+    pub stamp: Digest,
     /// Files, relative, whose content is of this machine: it names one of its folders, or is metadata.
     pub local: Vec<PathBuf>,
 }
@@ -29,6 +33,7 @@ pub struct Tree {
 /// Links and special files are errors: they are never followed.
 pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
     let mut hasher = Hasher::default();
+    let mut stamps = Hasher::default();
     let mut local = vec![];
     for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
         let entry = entry?;
@@ -46,6 +51,7 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
         let name = relative
             .to_str()
             .ok_or_else(|| io::Error::other(format!("`{}` in `OUT_DIR` is not UTF-8", relative.display())))?;
+        stamps.update(stamp_of_file(relative, &metadata).as_bytes());
         if is_autocfg_probe(name) {
             local.push(relative.to_owned());
             continue;
@@ -64,6 +70,7 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
     }
     Ok(Tree {
         digest: hasher.finish(),
+        stamp: stamps.finish(),
         local,
     })
 }

@@ -27,6 +27,8 @@ pub(crate) enum Project {
     Greeter,
     /// No line of ours, dependencies that can each be made to miss.
     ManyCauses,
+    /// axum by itself, and among strangers.
+    Strangers,
     /// A real program.
     Real(&'static str),
 }
@@ -38,7 +40,7 @@ impl Project {
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().expect("nobody panics here twice");
         match self {
-            Self::Greeter | Self::ManyCauses => {
+            Self::Greeter | Self::ManyCauses | Self::Strangers => {
                 own_project(self.program(), into).expect("a project of ours");
                 DOWNLOADS.fetch(into).expect("its dependencies");
             }
@@ -48,11 +50,12 @@ impl Project {
         }
     }
 
-    /// Name of its executable.
+    /// Name of its executable, or of a project of ours without one.
     fn program(self) -> &'static str {
         match self {
             Self::Greeter => "greeter",
             Self::ManyCauses => "many_causes",
+            Self::Strangers => "strangers",
             Self::Real(name) => Workload::named(name).expect("on the list").program,
         }
     }

@@ -11,10 +11,12 @@ use tempfile::TempDir;
 
 use crate::fixture::{PROGRAMS, new_folder};
 
+/// What makes a package a procedural macro.
+pub(crate) const PROC_MACRO: &str = "[lib]\nproc-macro = true\n";
+
 /// A project with dependencies from our registry.
 pub(crate) struct Handmade {
     folder: TempDir,
-    registry: Registry,
     pub(crate) user: User,
     pub(crate) project: PathBuf,
     targets: u32,
@@ -30,7 +32,6 @@ impl Handmade {
         let project = folder.path().join("project");
         let handmade = Self {
             folder,
-            registry,
             user,
             project,
             targets: 0,
@@ -47,13 +48,6 @@ impl Handmade {
         let path = self.project.join(path);
         fs_err::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder");
         fs_err::write(path, content).expect("written");
-    }
-
-    /// Publishes more, or the same again with other content, and lets the project see it.
-    pub(crate) fn publish(&self, packages: &[Published]) {
-        self.registry.publish(packages).expect("published");
-        let _ = fs_err::remove_file(self.project.join("Cargo.lock"));
-        self.lock();
     }
 
     /// The unpacked sources of a package.

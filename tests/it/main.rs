@@ -7,6 +7,7 @@ mod crash;
 mod explain;
 mod fixture;
 mod flags;
+mod graphs;
 mod handmade;
 mod keys;
 mod miss;

@@ -1,0 +1,1 @@
+//! Axum without strangers.

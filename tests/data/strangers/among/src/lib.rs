@@ -1,0 +1,1 @@
+//! Axum among strangers.

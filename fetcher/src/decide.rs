@@ -150,7 +150,7 @@ fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result
     }
     check_env(manifest, places)?;
     if reusable.was_fetched() && call.class() == Class::HostCode {
-        check_glibc(store, manifest)?;
+        check_glibc(store, manifest.glibc.as_deref())?;
     }
     if !manifest.diagnostics.is_empty() && !record::is_usual_presentation(call) {
         return Err(Miss::Presentation);
@@ -205,16 +205,34 @@ fn check_host_program(call: &Call, program: &Path) -> Result<(), Miss> {
     host_program::check(program, &rustc, &call.toolchain.compiler.sysroot).map_err(Miss::Unfit)
 }
 
-fn check_glibc(store: &Store, manifest: &Manifest) -> Result<(), Miss> {
-    let Some(needed) = &manifest.glibc else { return Ok(()) };
+fn check_glibc(store: &Store, needed: Option<&str>) -> Result<(), Miss> {
+    let Some(needed) = needed else { return Ok(()) };
     let found = glibc::version(store);
     let new_enough = found.as_deref().and_then(glibc_version) >= glibc_version(needed);
     if found.is_some() && new_enough {
         Ok(())
     } else {
         Err(Miss::Glibc {
-            needed: needed.clone(),
+            needed: needed.to_owned(),
             found,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // S15: a program made on a newer system is a miss, and says what it needs.
+    #[test]
+    fn a_program_that_needs_a_newer_glibc_is_a_miss() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert!(check_glibc(&store, None).is_ok());
+        assert!(check_glibc(&store, Some("2.0")).is_ok());
+        let here = glibc::version(&store).unwrap();
+        assert!(check_glibc(&store, Some(&here)).is_ok());
+        let miss = check_glibc(&store, Some("9999.0")).unwrap_err();
+        assert_eq!(miss.to_string(), format!("it needs glibc 9999.0, here is {here}"));
     }
 }

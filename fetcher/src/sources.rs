@@ -286,6 +286,71 @@ mod tests {
         }
     }
 
+    // K26: what was remembered is not believed for files that could change again without another time.
+    #[test]
+    fn files_younger_than_the_clocks_resolution_are_never_remembered() {
+        let registry = registry(&[("src/lib.rs", "fn aa() {}")]);
+        check(&registry.store, &registry.root).unwrap();
+        let name = Digest::of(registry.root.to_string_lossy().as_bytes());
+        let memo: Option<Memo> = registry.store.read(&format!("memo/sources/{name}"));
+        assert!(memo.is_none());
+    }
+
+    // K26: an edit of equal length with the old time put back still has another time of change.
+    #[test]
+    fn a_remembered_package_is_compared_again_when_only_its_time_of_change_differs() {
+        let registry = registry(&[("src/lib.rs", "fn aa() {}")]);
+        let Checked { checksum, stamp } = check(&registry.store, &registry.root).unwrap();
+        let file = registry.root.join("src/lib.rs");
+        let time = fs::metadata(&file).unwrap().modified().unwrap();
+        // As if the files had been old enough to be remembered.
+        let memo = Memo {
+            files: stamp,
+            archive: stamp_of(&archive_of(&registry.root).unwrap()).unwrap(),
+            checksum,
+        };
+        let name = Digest::of(registry.root.to_string_lossy().as_bytes());
+        let memo = serde_json::to_vec(&memo).unwrap();
+        registry.store.write(&format!("memo/sources/{name}"), &memo).unwrap();
+        let mut content = fs::read(&file).unwrap();
+        // The tick of the file system's clock is over once another file gets another time.
+        let probe = registry.root.with_file_name("probe");
+        while {
+            fs::write(&probe, "").unwrap();
+            fs::metadata(&probe).unwrap().ctime_nsec() == fs::metadata(&file).unwrap().ctime_nsec()
+        } {}
+        content[3] = b'b';
+        fs::write(&file, content).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+        assert!(matches!(
+            check(&registry.store, &registry.root),
+            Err(SourceProblem::Changed(_))
+        ));
+    }
+
+    // K29: names that differ only in their Unicode normalisation are two names.
+    #[test]
+    fn names_that_differ_only_in_normalisation_stay_distinct() {
+        let (composed, decomposed) = ("src/\u{e9}.rs", "src/e\u{301}.rs");
+        let registry = registry(&[(composed, "fn one() {}"), (decomposed, "fn two() {}")]);
+        check(&registry.store, &registry.root).unwrap();
+        let [one, two] = [composed, decomposed].map(|name| registry.root.join(name));
+        assert_eq!(fs::read_to_string(&one).unwrap(), "fn one() {}");
+        fs::remove_file(&two).unwrap();
+        assert!(check(&registry.store, &registry.root).is_err());
+        fs::write(&two, "fn one() {}").unwrap();
+        fs::write(&one, "fn two() {}").unwrap();
+        assert!(matches!(
+            check(&registry.store, &registry.root),
+            Err(SourceProblem::Changed(_))
+        ));
+    }
+
     #[test]
     fn a_folder_that_is_not_in_a_registry_is_not_handled() {
         let folder = tempfile::tempdir().unwrap();

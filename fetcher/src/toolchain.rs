@@ -63,13 +63,7 @@ pub fn identify(store: &Store, rustc: &Path, target: Option<&str>) -> Result<Too
         return Ok(memo.toolchain);
     }
     let toolchain = ask(rustc, target).map_err(|error| unknown(error.to_string()))?;
-    let version = &toolchain.compiler.verbose_version;
-    let official = version
-        .lines()
-        .any(|line| line.starts_with("commit-hash: ") && !line.ends_with("unknown"))
-        && !version.lines().next().is_some_and(|line| line.contains("-dev"))
-        && toolchain.compiler.toolchain().is_some();
-    if !official {
+    if !is_official(&toolchain.compiler) {
         return Err(ToolchainProblem::Unofficial(rustc.to_owned()));
     }
     let stamps = stamps(rustc, &toolchain, target).map_err(|error| unknown(error.to_string()))?;
@@ -77,6 +71,23 @@ pub fn identify(store: &Store, rustc: &Path, target: Option<&str>) -> Result<Too
     // Losing the memory costs time only.
     let _ = store.write(&memo_path, &serde_json::to_vec(&memo).expect("a memo is always JSON"));
     Ok(memo.toolchain)
+}
+
+/// Whether `-vV` reads as that of a release by the Rust project. Builds from source say `-dev` or no commit, and those of
+/// distributions add who built them to the first line: they have other bytes under the same names.
+fn is_official(compiler: &Compiler) -> bool {
+    let line = |label: &str| {
+        let mut lines = compiler.verbose_version.lines();
+        lines.find_map(|line| line.strip_prefix(label)).unwrap_or_default()
+    };
+    let (release, commit, date) = (line("release: "), line("commit-hash: "), line("commit-date: "));
+    let short = commit.get(..9).unwrap_or_default();
+    let first = compiler.verbose_version.lines().next();
+    let is_commit = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_commit
+        && !release.contains("-dev")
+        && first == Some(&format!("rustc {release} ({short} {date})"))
+        && compiler.toolchain().is_some()
 }
 
 /// Whether the program and its environment alone say which compiler runs. A name that is searched for, or rustup's
@@ -171,4 +182,123 @@ fn stamps(rustc: &Path, toolchain: &Toolchain, target: Option<&str>) -> io::Resu
             ))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use super::*;
+
+    const COMMIT: &str = "59807616e1fa2540724bfbac14d7976d7e4a3860";
+
+    /// A program that answers as a compiler does, in a sysroot with libraries of this hash.
+    struct Made {
+        folder: tempfile::TempDir,
+        store: Store,
+        _alone: MutexGuard<'static, ()>,
+    }
+
+    /// A program cannot be started while the child of another test still holds it open for writing.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+    impl Made {
+        fn new() -> Self {
+            let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(&folder.path().join("store")).unwrap();
+            Self {
+                folder,
+                store,
+                _alone: alone,
+            }
+        }
+
+        fn rustc(&self) -> PathBuf {
+            self.folder.path().join("bin/rustc")
+        }
+
+        /// Replaces the compiler in place.
+        fn put(&self, first_line: &str, release: &str, libraries: &str) {
+            let version = format!(
+                "{first_line}\nbinary: rustc\ncommit-hash: {COMMIT}\ncommit-date: 2026-04-14\nhost: made-up\n\
+                 release: {release}\n"
+            );
+            let root = self.folder.path();
+            let _ = fs::remove_dir_all(root.join("lib"));
+            fs::create_dir_all(root.join("lib/rustlib/made-up/lib")).unwrap();
+            fs::write(root.join(format!("lib/librustc_driver-{libraries}.so")), "").unwrap();
+            fs::write(root.join(format!("lib/rustlib/made-up/lib/libstd-{libraries}.so")), "").unwrap();
+            self.script(&format!(
+                "if [ $1 = -vV ]; then printf '%s' '{version}'; else echo '{}'; fi",
+                root.display()
+            ));
+        }
+
+        fn script(&self, text: &str) {
+            let beside = self.folder.path().join("new");
+            fs::write(&beside, format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o755)).unwrap();
+            fs::create_dir_all(self.folder.path().join("bin")).unwrap();
+            fs::rename(beside, self.rustc()).unwrap();
+        }
+
+        fn identify(&self) -> Result<Compiler, ToolchainProblem> {
+            identify(&self.store, &self.rustc(), None).map(|toolchain| toolchain.compiler)
+        }
+    }
+
+    const OFFICIAL: &str = "rustc 1.95.0 (59807616e 2026-04-14)";
+
+    // K12: the compiler that will really run, although its path and even its version text stay.
+    #[test]
+    fn another_compiler_under_the_same_path_is_noticed() {
+        let made = Made::new();
+        made.put(OFFICIAL, "1.95.0", "one");
+        let first = made.identify().unwrap();
+        assert_eq!(made.identify().unwrap(), first);
+        made.put(OFFICIAL, "1.95.0", "two");
+        let second = made.identify().unwrap();
+        assert_eq!(second.verbose_version, first.verbose_version);
+        assert_eq!(second.sysroot, ["librustc_driver-two.so", "libstd-two.so"]);
+        let nightly = "rustc 1.97.0-nightly (59807616e 2026-04-14)";
+        made.put(nightly, "1.97.0-nightly", "two");
+        assert!(made.identify().unwrap().verbose_version.starts_with(nightly));
+    }
+
+    // K13: a failure is not remembered as an answer.
+    #[test]
+    fn a_compiler_that_fails_once_is_asked_again() {
+        let made = Made::new();
+        made.script("exit 1");
+        assert!(matches!(made.identify(), Err(ToolchainProblem::Unknown { .. })));
+        made.put(OFFICIAL, "1.95.0", "one");
+        assert!(made.identify().is_ok());
+    }
+
+    // K14: what is no release of the Rust project is left alone, whatever its names are.
+    #[test]
+    fn a_compiler_built_from_source_is_not_handled() {
+        for (first_line, release) in [
+            ("rustc 1.95.0-dev", "1.95.0-dev"),
+            ("rustc 1.95.0-dev (59807616e 2026-04-14)", "1.95.0-dev"),
+            (
+                "rustc 1.95.0 (59807616e 2026-04-14) (built from a source tarball)",
+                "1.95.0",
+            ),
+            (
+                "rustc 1.95.0 (59807616e 2026-04-14) (Arch Linux rust 1:1.95.0-1)",
+                "1.95.0",
+            ),
+            ("rustc 1.95.0 (00000000e 2026-04-14)", "1.95.0"),
+        ] {
+            let made = Made::new();
+            made.put(first_line, release, "one");
+            assert!(
+                matches!(made.identify(), Err(ToolchainProblem::Unofficial(_))),
+                "{first_line}"
+            );
+        }
+    }
 }

@@ -171,10 +171,14 @@ mod tests {
         assert_ne!(swapped("x", "yz"), swapped("xy", "z"));
     }
 
+    // S11
     #[test]
-    fn links_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        fs_err::os::unix::fs::symlink("/etc/passwd", folder.path().join("x")).unwrap();
-        assert!(digest(folder.path(), &[]).is_err());
+    fn links_are_refused_wherever_they_lead() {
+        for target in ["/etc/passwd", "file", "nowhere", "../../x"] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("file"), "").unwrap();
+            fs_err::os::unix::fs::symlink(target, folder.path().join("x")).unwrap();
+            assert!(digest(folder.path(), &[]).is_err(), "{target}");
+        }
     }
 }

@@ -262,6 +262,7 @@ mod tests {
         assert_eq!(check(&registry.store, &registry.root).unwrap().checksum, expected);
     }
 
+    // K2, K28
     #[test]
     fn sources_edited_by_hand_are_noticed() {
         let changes: [fn(&Path); 5] = [

@@ -127,6 +127,7 @@ mod tests {
         (folder, digest)
     }
 
+    // S8
     #[test]
     fn where_the_tree_lies_does_not_count_but_is_noted() {
         let files = [("lib/z.pc", "prefix=@".to_owned()), ("gen.rs", "fn a() {}".to_owned())];
@@ -164,6 +165,7 @@ mod tests {
         assert_ne!(similar.digest, none.digest);
     }
 
+    // K2
     #[test]
     fn names_and_contents_count_as_pairs() {
         let swapped = |a: &str, b: &str| tree(&[("a.rs", a.into()), ("b.rs", b.into())]).1.digest;

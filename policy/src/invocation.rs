@@ -492,11 +492,14 @@ mod tests {
         assert!(call.announces_artifacts);
     }
 
+    // K15, K16, K18, K20, K22, K31
     #[test]
     fn what_is_not_known_by_name_is_passed_through() {
         for extra in [
             "-Zunstable",
             "-Z time-passes",
+            "-Z codegen-backend=cranelift",
+            "-Z force-unstable-if-unmarked",
             "--sysroot /x",
             "--sysroot=/x",
             "-C incremental=/x",

@@ -72,6 +72,7 @@ fn a_key_document_keeps_its_golden_form() {
     assert_eq!(document.class().unwrap(), Class::Library);
 }
 
+// K30: file names and `-C metadata` never identify a unit.
 #[test]
 fn where_things_lie_and_how_messages_look_never_change_a_key() {
     let world = World::new();
@@ -110,6 +111,7 @@ fn where_things_lie_and_how_messages_look_never_change_a_key() {
     );
 }
 
+// K21
 #[test]
 fn every_relevant_input_changes_the_key() {
     let key = World::new().key(CALL);
@@ -120,6 +122,14 @@ fn every_relevant_input_changes_the_key() {
         ("opt-level=3", "opt-level=2"),
         ("-C embed-bitcode=no", ""),
         ("-C embed-bitcode=no", "-C embed-bitcode=no -C panic=abort"),
+        ("-C embed-bitcode=no", "-C embed-bitcode=no -C linker-plugin-lto"),
+        ("-C embed-bitcode=no", "-C embed-bitcode=no -C lto=thin"),
+        ("-C embed-bitcode=no", "-C embed-bitcode=no -C codegen-units=1"),
+        (
+            "-C embed-bitcode=no",
+            "-C embed-bitcode=no -C debuginfo=line-tables-only",
+        ),
+        ("-C embed-bitcode=no", "-C embed-bitcode=no -C overflow-checks=on"),
         ("metadata,link", "metadata"),
         ("--cfg a", "--cfg ab"),
         ("cfg(docsrs,test)", "cfg(docsrs)"),
@@ -269,6 +279,7 @@ fn meaning(flags: &[(u8, String)]) -> Meaning {
 }
 
 proptest! {
+    // K17
     #[test]
     fn calls_have_one_key_exactly_when_they_mean_the_same(
         a in prop::collection::vec(flag(), 0..5),

@@ -361,6 +361,7 @@ fn a_checkpoint_without_enough_witnesses_does_not_count() {
     ));
 }
 
+// G7
 #[test]
 fn operators_that_disagree_are_both_refused() {
     let world = World::new(Class::Library);

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::call::Call;
 use crate::closure::Needs;
-use crate::install::{InPlace, Installer, MetadataTime};
+use crate::install::{InPlace, Installer};
 use crate::keep::{self, Gave};
 use crate::messages::{self, Artifact};
 use crate::record::NotKept;
@@ -61,7 +61,7 @@ pub fn compile(store: &Store, call: &Call, sandbox: Option<&Path>) -> Result<Com
         store,
         call,
         sandbox,
-        installer: Installer::new(store, &call.invocation.out_dir, MetadataTime::of(call)),
+        installer: Installer::new(store, &call.invocation.out_dir),
         rmeta: None,
         announced: false,
         is_second_run: false,
@@ -203,7 +203,11 @@ impl Compilation<'_> {
 
     /// Cargo starts dependents at this message, so everything that they need is in place before it.
     fn announce(&mut self, places: &Places) -> io::Result<()> {
-        let output = self.take(places, Role::Rmeta)?;
+        // First what may fail while cargo's own call can still take over.
+        keep::write_dep_info(self.call, places)?;
+        let output = self.take(places, Role::Rmeta).inspect_err(|_| {
+            let _ = fs::remove_file(self.call.invocation.dep_info());
+        })?;
         // Without the record dependents are not handled, which is no failure.
         let record = keep::record_of(self.call, std::slice::from_ref(&output));
         let _ = self.store.write_output(&record);

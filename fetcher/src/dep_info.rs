@@ -1,6 +1,7 @@
 //! rustc's dep-info, which cargo reads: which files and variables a unit was made from.
 //!
-//! Owns the text format (rustc's `write_out_deps`): Makefile rules with spaces escaped, then `# env-dep:` lines.
+//! Owns the text format (rustc's `write_out_deps`): Makefile rules with spaces escaped where files are
+//! read, not where they are written, then `# env-dep:` lines.
 //! Must not know where the files lie on another machine (see [`crate::record`]).
 
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ impl DepInfo {
         let all = files.join(" ");
         let mut text = String::new();
         for output in outputs {
-            text += &format!("{}: {all}\n\n", escape(output));
+            text += &format!("{}: {all}\n\n", output.display());
         }
         for file in &files {
             text += &format!("{file}:\n");
@@ -123,9 +124,9 @@ mod tests {
             files: vec!["/r/a b/src/lib.rs".into(), "/r/a b/src/x.rs".into()],
             env: vec![env("SET", Some("a=b\n\\")), env("EMPTY", Some("")), env("UNSET", None)],
         };
-        let text = info.to_text(&["/t/a.d".into(), "/t/liba.rmeta".into()]);
+        let text = info.to_text(&["/t t/a.d".into(), "/t/liba.rmeta".into()]);
         insta::assert_snapshot!(text, @r"
-        /t/a.d: /r/a\ b/src/lib.rs /r/a\ b/src/x.rs
+        /t t/a.d: /r/a\ b/src/lib.rs /r/a\ b/src/x.rs
 
         /t/liba.rmeta: /r/a\ b/src/lib.rs /r/a\ b/src/x.rs
 

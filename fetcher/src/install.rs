@@ -2,21 +2,20 @@
 //!
 //! Owns how bytes are shared and which time a file gets. Where the file system can, every output is a clone: a file of
 //! its own that takes no room. Elsewhere libraries are hard links, read-only and of one old time, so that no target
-//! folder disturbs another; metadata is one only where that time will do (see [`MetadataTime`]); proc macros and
-//! executables, which others may write to, are always files of their own. Files appear whole, by rename.
+//! folder disturbs another. Metadata is always a file of its own: rustc refuses to write where a read-only file lies
+//! (cargo removes libraries first, but not metadata), and cargo takes a unit for stale when its newest file is older
+//! than its dependencies' metadata or its build script's output (`check_filesystem` in cargo's `fingerprint` module).
+//! So are proc macros and executables, which others may write to. Files appear whole, by rename.
 //! Must not know why an output may be installed.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use sealift_policy::local::STORED_MTIME;
 use sealift_policy::manifest::Role;
 
-use crate::call::Call;
 use crate::sharing::Sharing;
 use crate::store::Store;
 
@@ -25,19 +24,6 @@ pub const NOW: Timestamps = Timestamps {
     last_access: special(UTIME_OMIT),
     last_modification: special(UTIME_NOW),
 };
-
-/// Which time the metadata of a unit may have.
-///
-/// cargo takes a unit for stale when the newest file of it is older than a dependency's metadata, or than what its
-/// build script printed (`check_filesystem` in cargo's `fingerprint` module). Stored files are of one old time, so a
-/// unit may consist of nothing else only if nothing that cargo compares it with is newer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetadataTime {
-    /// The time of the stored file will do.
-    Stored,
-    /// It has to be newer than its dependencies: a file of its own, of now.
-    Now,
-}
 
 /// How many bytes were put in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,28 +38,14 @@ pub struct InPlace {
 #[derive(Debug)]
 pub struct Installer {
     sharing: Sharing,
-    metadata: MetadataTime,
     in_place: InPlace,
-}
-
-impl MetadataTime {
-    /// By what this call depends on, as it lies in the target folder.
-    pub fn of(call: &Call) -> Self {
-        let dependencies = call.invocation.externs.iter().filter_map(|one| one.path.as_deref());
-        if call.out_dir.is_none() && dependencies.into_iter().all(is_old) {
-            Self::Stored
-        } else {
-            Self::Now
-        }
-    }
 }
 
 impl Installer {
     /// For a folder, by what is possible between it and the store.
-    pub fn new(store: &Store, folder: &Path, metadata: MetadataTime) -> Self {
+    pub fn new(store: &Store, folder: &Path) -> Self {
         Self {
             sharing: Sharing::between(store, folder),
-            metadata,
             in_place: InPlace::default(),
         }
     }
@@ -99,12 +71,7 @@ impl Installer {
         if self.sharing == Sharing::Clone && clone(stored, beside, mode).is_ok() {
             return Ok(true);
         }
-        let may_link = match role {
-            Role::Rlib => true,
-            Role::Rmeta => self.metadata == MetadataTime::Stored,
-            Role::ProcMacro | Role::BuildScript => false,
-        };
-        if may_link && self.sharing != Sharing::Copy && fs::hard_link(stored, beside).is_ok() {
+        if role == Role::Rlib && self.sharing != Sharing::Copy && fs::hard_link(stored, beside).is_ok() {
             return Ok(true);
         }
         copy(stored, beside, mode).map(|()| false)
@@ -130,10 +97,6 @@ fn beside(destination: &Path) -> io::Result<PathBuf> {
     let mut name = std::ffi::OsString::from(format!(".sealift-{}-", std::process::id()));
     name.push(destination.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     Ok(destination.with_file_name(name))
-}
-
-fn is_old(dependency: &Path) -> bool {
-    fs::metadata(dependency).is_ok_and(|metadata| (metadata.mtime(), metadata.mtime_nsec()) <= (STORED_MTIME, 0))
 }
 
 /// Makes a file of its own that shares the stored one's blocks.

@@ -31,20 +31,9 @@ pub struct Gave<'a> {
 
 /// Writes the dep-info for cargo, and the records for later calls; says why the unit is not kept for others, if so.
 pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::Result<Option<NotKept>> {
-    let Call {
-        key,
-        document,
-        invocation,
-        ..
-    } = call;
+    let Call { key, document, .. } = call;
     let outputs = gave.outputs;
-    let dep_info_name = format!("{}-{}.d", document.crate_name, key.short());
-    let dep_info = DepInfo::parse(&fs::read_to_string(places.out.join(dep_info_name))?);
-    let roles: Vec<_> = outputs.iter().map(|output| output.role).collect();
-    install::write(
-        &invocation.dep_info(),
-        &dep_info.to_text(&dep_info_targets(call, &roles)),
-    )?;
+    let dep_info = write_dep_info(call, places)?;
     if !call.is_as_it_was() {
         return Ok(Some(NotKept::Changed));
     }
@@ -82,6 +71,16 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
         .write_key(*key, &call.document_text, &package.name, &package.version)
         .and_then(|()| store.write_unit(&unit));
     Ok(kept.err().map(|error| NotKept::Store(error.to_string())))
+}
+
+/// Writes for cargo what rustc says that the unit was made from, which rustc knows before it writes metadata.
+pub fn write_dep_info(call: &Call, places: &Places) -> io::Result<DepInfo> {
+    let name = format!("{}-{}.d", call.document.crate_name, call.key.short());
+    let dep_info = DepInfo::parse(&fs::read_to_string(places.out.join(name))?);
+    let roles = call.document.expected_roles().unwrap_or_default();
+    let text = dep_info.to_text(&dep_info_targets(call, roles));
+    install::write(&call.invocation.dep_info(), &text)?;
+    Ok(dep_info)
 }
 
 /// The record by which dependents find a unit with these outputs.

@@ -1,6 +1,7 @@
 //! Calls that Sealift does not handle: run as cargo asked, by the next wrapper or by rustc.
 //!
-//! Owns becoming that program, so that signals, exit codes and job tokens are as without a wrapper.
+//! Owns becoming that program, so that signals, exit codes and job tokens are as without a wrapper, and that a chain of
+//! wrappers which leads back to this one ends.
 //! Must not know why a call is not handled.
 
 use std::ffi::{OsStr, OsString};
@@ -11,6 +12,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 
 use fs_err as fs;
 
+use crate::env::NEXT_WRAPPER;
 use crate::messages;
 use crate::runner;
 
@@ -26,10 +28,11 @@ pub struct Given {
 impl Given {
     /// Becomes the program, through the next wrapper if there is one. Returns only on failure.
     pub fn exec(&self, next: Option<&OsStr>) -> ExitCode {
-        let error = self.command(next).exec();
+        let mut command = self.command(next);
+        let error = command.exec();
         messages::print(&format!(
             "error: sealift: failed to run `{}`: {error}",
-            self.program.display()
+            Path::new(command.get_program()).display()
         ));
         ExitCode::from(127)
     }
@@ -54,7 +57,8 @@ impl Given {
         let mut command = match next.filter(|next| !is_this_program(next)) {
             Some(next) => {
                 let mut command = Command::new(next);
-                command.arg(&self.program);
+                // Should it lead back here, then what is not handled goes to rustc.
+                command.arg(&self.program).env(NEXT_WRAPPER, "");
                 command
             }
             None => Command::new(&self.program),

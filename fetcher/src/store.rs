@@ -35,12 +35,17 @@ pub enum Mode {
 }
 
 impl Store {
-    /// The store below this folder, which need not exist yet. A store of another user is not opened.
+    /// The store below this folder, which need not exist yet. A store of another user, or one that everybody can write
+    /// to, is not opened.
     pub fn open(root: &Path) -> io::Result<Self> {
         match fs::metadata(root) {
             Ok(metadata) if metadata.uid() != rustix::process::geteuid().as_raw() => Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 "the local store belongs to another user",
+            )),
+            Ok(metadata) if metadata.mode() & 0o002 != 0 => Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "everybody can write to the local store",
             )),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(Self {

@@ -24,7 +24,7 @@ use crate::cause;
 use crate::compile::{self, Failure};
 use crate::config::Config;
 use crate::decide::{self, Decision, Miss, Reusable};
-use crate::install::{self, InPlace, Installer, MetadataTime};
+use crate::install::{self, InPlace, Installer};
 use crate::messages::{self, Artifact};
 use crate::pass_through::{Given, exit_code};
 use crate::store::Store;
@@ -160,7 +160,7 @@ fn install_all(
             store.write_output(&record)?;
         }
     }
-    let mut installer = Installer::new(store, &call.invocation.out_dir, MetadataTime::of(call));
+    let mut installer = Installer::new(store, &call.invocation.out_dir);
     // The rmeta comes last: its time is the unit's time for cargo.
     for (role, blob) in unit.blobs().iter().rev() {
         let destination = call.invocation.output(*role);

@@ -1,8 +1,9 @@
 //! What a target folder shares with the store, and what it never does.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use sealift_policy::digest::Digest;
+use sealift_policy::local::STORED_MTIME;
 
 use super::*;
 use crate::store::Mode;
@@ -28,13 +29,13 @@ impl Machine {
         self.folder.path().join("target")
     }
 
-    fn installer(&self, metadata: MetadataTime) -> Installer {
-        Installer::new(&self.store, &self.target(), metadata)
+    fn installer(&self) -> Installer {
+        Installer::new(&self.store, &self.target())
     }
 
-    fn install(&self, role: Role, metadata: MetadataTime) -> (PathBuf, InPlace) {
-        let destination = self.target().join(format!("{role:?}-{metadata:?}"));
-        let mut installer = self.installer(metadata);
+    fn install(&self, role: Role) -> (PathBuf, InPlace) {
+        let destination = self.target().join(format!("{role:?}"));
+        let mut installer = self.installer();
         installer.install(&self.stored, role, &destination).unwrap();
         (destination, installer.in_place())
     }
@@ -48,30 +49,27 @@ fn inode(path: &Path) -> u64 {
 fn what_others_may_write_to_is_never_the_stored_file() {
     let machine = Machine::with(b"x");
     for role in [Role::ProcMacro, Role::BuildScript] {
-        for metadata in [MetadataTime::Stored, MetadataTime::Now] {
-            let (destination, _) = machine.install(role, metadata);
-            assert_ne!(inode(&destination), inode(&machine.stored));
-            assert_eq!(fs::metadata(&destination).unwrap().permissions().mode() & 0o700, 0o700);
-            fs::write(&destination, "changed in place").unwrap();
-        }
+        let (destination, _) = machine.install(role);
+        assert_ne!(inode(&destination), inode(&machine.stored));
+        assert_eq!(fs::metadata(&destination).unwrap().permissions().mode() & 0o700, 0o700);
+        fs::write(&destination, "changed in place").unwrap();
     }
     assert_eq!(fs::read(&machine.stored).unwrap(), b"x");
 }
 
 #[test]
-fn metadata_that_has_to_be_new_is_a_new_file_and_other_metadata_shares() {
+fn metadata_is_a_writable_file_of_now() {
     let machine = Machine::with(b"x");
-    let (new, _) = machine.install(Role::Rmeta, MetadataTime::Now);
-    assert_ne!(inode(&new), inode(&machine.stored));
-    assert!(fs::metadata(&new).unwrap().mtime() > STORED_MTIME);
-    let (_, in_place) = machine.install(Role::Rmeta, MetadataTime::Stored);
-    assert_eq!(in_place, InPlace { bytes: 1, shared: 1 });
+    let (destination, _) = machine.install(Role::Rmeta);
+    assert_ne!(inode(&destination), inode(&machine.stored));
+    let metadata = fs::metadata(&destination).unwrap();
+    assert!(metadata.mtime() > STORED_MTIME && metadata.permissions().mode() & 0o200 != 0);
 }
 
 #[test]
 fn a_library_shares_its_bytes_and_cannot_be_written_to_by_accident() {
     let machine = Machine::with(b"x");
-    let (library, in_place) = machine.install(Role::Rlib, MetadataTime::Now);
+    let (library, in_place) = machine.install(Role::Rlib);
     assert_eq!(in_place, InPlace { bytes: 1, shared: 1 });
     let shares_the_file = inode(&library) == inode(&machine.stored);
     let writable = fs::metadata(&library).unwrap().permissions().mode() & 0o222;
@@ -82,7 +80,7 @@ fn a_library_shares_its_bytes_and_cannot_be_written_to_by_accident() {
 fn installing_twice_leaves_nothing_beside() {
     let machine = Machine::with(b"x");
     for _ in 0..2 {
-        machine.install(Role::Rlib, MetadataTime::Now);
+        machine.install(Role::Rlib);
     }
     assert_eq!(fs::read_dir(machine.target()).unwrap().count(), 1);
 }
@@ -95,7 +93,7 @@ fn a_link_at_the_destination_is_replaced_not_followed() {
     for role in [Role::Rmeta, Role::Rlib, Role::ProcMacro] {
         let destination = machine.target().join(format!("{role:?}"));
         fs_err::os::unix::fs::symlink(&victim, &destination).unwrap();
-        let mut installer = machine.installer(MetadataTime::Now);
+        let mut installer = machine.installer();
         installer.install(&machine.stored, role, &destination).unwrap();
         assert!(fs::symlink_metadata(&destination).unwrap().is_file());
     }
@@ -112,7 +110,7 @@ fn a_read_only_file_at_the_destination_is_replaced_and_a_folder_is_left_alone() 
     let destination = machine.target().join("liba.rmeta");
     fs::write(&destination, "old").unwrap();
     fs::set_permissions(&destination, PermissionsExt::from_mode(0o400)).unwrap();
-    let mut installer = machine.installer(MetadataTime::Now);
+    let mut installer = machine.installer();
     installer.install(&machine.stored, Role::Rmeta, &destination).unwrap();
     assert_eq!(fs::read(&destination).unwrap(), b"x");
 
@@ -130,7 +128,7 @@ fn a_read_only_file_at_the_destination_is_replaced_and_a_folder_is_left_alone() 
 #[test]
 fn metadata_of_no_bytes_is_metadata() {
     let machine = Machine::with(b"");
-    let (destination, in_place) = machine.install(Role::Rmeta, MetadataTime::Now);
+    let (destination, in_place) = machine.install(Role::Rmeta);
     assert_eq!(fs::read(destination).unwrap(), b"");
     assert_eq!(in_place.bytes, 0);
 }

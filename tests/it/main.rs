@@ -3,6 +3,8 @@
 //! Must not look inside a part: see the documentation of the crate.
 
 mod alone;
+#[cfg(feature = "soak")]
+mod chains;
 mod crash;
 mod explain;
 mod fixture;
@@ -10,9 +12,11 @@ mod flags;
 mod graphs;
 mod handmade;
 mod keys;
+mod layouts;
 mod miss;
 mod outage;
 mod projects;
+mod protocol;
 mod quorum;
 mod reproduce;
 mod reuse;

@@ -78,7 +78,7 @@ pub fn not_shareable(not_kept: &NotKept) -> Option<Caused> {
     match not_kept {
         NotKept::Outside(path) | NotKept::LocalFile(path) => Some(about(Cause::NotShareable, path.display())),
         NotKept::LocalPath { path, .. } => Some(about(Cause::NotShareable, path)),
-        NotKept::Presentation | NotKept::Store(_) | NotKept::Unreadable(_) => None,
+        NotKept::Changed | NotKept::Presentation | NotKept::Store(_) | NotKept::Unreadable(_) => None,
     }
 }
 

@@ -15,7 +15,7 @@ use sealift_policy::local::{BuildEvent, PrefetchEvent};
 
 use super::context::Context;
 use super::fetch::{self, Obstacle, Setting};
-use super::{BesideArgs, Exit};
+use super::{BesideArgs, Exit, gc};
 use crate::cargo::Process;
 use crate::events::{self, BuildId};
 use crate::flight::{self, Prefetch, Stage, State};
@@ -40,6 +40,7 @@ pub(super) fn run(context: &Context, args: &BesideArgs) -> anyhow::Result<Exit> 
         events::append(root, args.build, &BuildEvent::Prefetch(fetched.event))?;
     }
     beside.say(|state| state.stage = Stage::Done);
+    gc::automatic(&context.config);
     Ok(Exit::Success)
 }
 

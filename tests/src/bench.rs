@@ -3,6 +3,8 @@
 //! Owns the phases and the order of the runs. The limit is what remains when all dependencies are fresh: the project's own
 //! crates. Must not judge; it prints medians and keeps every number in a JSON file.
 
+pub mod wrapper;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

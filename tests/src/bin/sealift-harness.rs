@@ -35,9 +35,9 @@ enum Command {
         #[command(subcommand)]
         command: Option<WorldCommand>,
     },
-    /// Measures plain cargo, Sealift and the limit
+    /// Measures plain cargo, Sealift and the limit; `wrapper` measures single processes of the wrapper
     Bench {
-        /// Package name of the program to build
+        /// Package name of the program to build, or `wrapper`
         #[arg(default_value = "ripgrep")]
         workload: String,
         /// What cargo is asked for
@@ -95,6 +95,9 @@ fn run(command: Command) -> Result<()> {
             operators,
             command: None,
         } => run_world(&dir, &programs, operators.into()),
+        Command::Bench { workload, .. } if workload == "wrapper" => {
+            bench::wrapper::run(Workload::named("ripgrep")?, &programs)
+        }
         Command::Bench {
             workload,
             profile,

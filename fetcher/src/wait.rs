@@ -1,8 +1,8 @@
 //! Waiting for a unit that is on its way, while that is cheaper than compiling it.
 //!
 //! Owns how long. A build loses at most its patience (`SEALIFT_PATIENCE`, 2 s) to waiting for nothing, over all units
-//! together; a unit that visibly arrives is waited for longer, as long as the rest of it will take less time than
-//! compiling it.
+//! together; so long is waited for whatever is on its way, and longer only for a unit that visibly arrives and takes
+//! less time in all than compiling it. (What downloads more slowly than it compiles, the fetching process leaves alone.)
 //! Must not know the network: it looks at what the fetching process writes into the local store.
 
 use std::thread;
@@ -41,16 +41,11 @@ pub fn for_unit(store: &Store, prefetch: &Prefetch, patience: Duration, key: Uni
             return Waited::NotComing;
         }
         let waited = begin.elapsed();
-        let worth = flight
-            .as_ref()
-            .map_or(Duration::MAX, |flight| Duration::from_millis(flight.worth_ms));
-        if waited >= limit.min(worth) {
-            let arriving = flight.filter(|flight| flight.received > seen && waited < worth);
-            match arriving.and_then(|flight| Some((flight.received, remaining(&flight, waited)?))) {
-                Some((received, remaining)) if waited + remaining < worth => {
-                    (limit, seen) = (waited + remaining, received);
-                }
-                _ => {
+        if waited >= limit {
+            let arriving = flight.filter(|flight| flight.received > seen);
+            match arriving.and_then(|flight| Some((flight.received, until(&flight, waited)?))) {
+                Some((received, until)) => (limit, seen) = (until, received),
+                None => {
                     prefetch.add_waited_in_vain(waited);
                     return Waited::InVain(waited);
                 }
@@ -68,15 +63,17 @@ fn may_still_be_found(prefetch: &Prefetch, waited: Duration) -> bool {
     }
 }
 
-/// How long the rest will take at the rate so far, and a little more. `None` where nothing speaks for its arrival.
-fn remaining(flight: &Flight, waited: Duration) -> Option<Duration> {
+/// How long in all it is waited for at the rate so far, and a little more. `None` where nothing speaks for its arrival,
+/// or where compiling it is faster.
+fn until(flight: &Flight, waited: Duration) -> Option<Duration> {
     if flight.received == 0 || flight.expected == 0 {
         return None;
     }
     let rest = flight.expected.saturating_sub(flight.received);
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let estimate = waited.mul_f64(rest as f64 / flight.received as f64);
-    Some(estimate.mul_f64(1.25) + POLL * 30)
+    let remaining = waited.mul_f64(rest as f64 / flight.received as f64);
+    let until = waited + remaining.mul_f64(1.25) + POLL * 30;
+    (until < Duration::from_millis(flight.worth_ms)).then_some(until)
 }
 
 /// How often is looked.
@@ -164,25 +161,21 @@ mod tests {
     }
 
     #[test]
-    fn no_unit_is_waited_for_longer_than_compiling_it_takes() {
-        let scene = scene(Stage::Fetching);
-        scene.flight(10, 0, 0);
-        assert!(matches!(scene.wait(), Waited::InVain(waited) if waited < PATIENCE));
-    }
-
-    #[test]
-    fn what_visibly_arrives_may_take_longer_and_what_drips_may_not() {
+    fn what_visibly_arrives_may_take_longer_while_that_beats_compiling_it() {
         let waited = Duration::from_secs(2);
-        let flight = |received, expected| Flight {
+        let flight = |received, expected, worth_ms| Flight {
             version: 1,
             fetcher: String::new(),
-            worth_ms: 0,
+            worth_ms,
             received,
             expected,
         };
-        assert_eq!(remaining(&flight(0, 100), waited), None);
-        assert_eq!(remaining(&flight(50, 0), waited), None);
-        assert!(remaining(&flight(50, 100), waited).unwrap() < Duration::from_secs(3));
-        assert!(remaining(&flight(1, 100), waited).unwrap() > Duration::from_secs(190));
+        assert_eq!(until(&flight(0, 100, 60_000), waited), None);
+        assert_eq!(until(&flight(50, 0, 60_000), waited), None);
+        // Half of it is there after 2 s.
+        assert!(until(&flight(50, 100, 60_000), waited).unwrap() < Duration::from_secs(5));
+        assert_eq!(until(&flight(50, 100, 3000), waited), None);
+        // It drips.
+        assert_eq!(until(&flight(1, 100, 60_000), waited), None);
     }
 }

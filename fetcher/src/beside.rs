@@ -15,7 +15,7 @@ use sealift_policy::local::{BuildEvent, PrefetchEvent};
 use crate::config::Config;
 use crate::env::{self, Env};
 use crate::events::{self, BuildId};
-use crate::flight::Prefetch;
+use crate::flight::{Prefetch, State};
 use crate::store::Store;
 
 /// The program that fetches, in this program's folder.
@@ -63,8 +63,9 @@ pub fn started(config: &Config, store: &Store, rustc: &Path) -> Option<Prefetch>
         }
         return None;
     }
-    if prefetch.claim().ok()? {
-        spawn(cargo, prefetch.build(), rustc)?;
+    if prefetch.claim().ok()? && spawn(cargo, prefetch.build(), rustc).is_none() {
+        // Nobody is to wait for a process that could not be started.
+        prefetch.set_state(&State::done()).ok()?;
     }
     Some(prefetch)
 }

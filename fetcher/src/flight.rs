@@ -143,6 +143,16 @@ impl Prefetch {
 }
 
 impl State {
+    /// Of a prefetch that fetches nothing.
+    pub fn done() -> Self {
+        Self {
+            version: 1,
+            fetcher: String::new(),
+            stage: Stage::Done,
+            alarm: None,
+        }
+    }
+
     /// Whether the process that fetches still runs.
     pub fn is_running(&self) -> bool {
         self.stage != Stage::Done && is_running(&self.fetcher)

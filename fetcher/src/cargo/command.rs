@@ -56,7 +56,7 @@ impl CargoCommand {
     /// The command behind an alias. cargo itself has refused one that never ends.
     pub(crate) fn expanded(mut self, alias: impl Fn(&str) -> Option<Vec<OsString>>) -> Self {
         for _ in 0..MAX_ALIASES {
-            if BUILT_IN.iter().any(|name| self.name == *name) {
+            if self.is_built_in() {
                 break;
             }
             let Some(words) = self.name.to_str().and_then(&alias) else {
@@ -68,6 +68,11 @@ impl CargoCommand {
             self.args.splice(0..0, behind.args);
         }
         self
+    }
+
+    /// Whether it is one of cargo's own, and no alias or external command.
+    pub(crate) fn is_built_in(&self) -> bool {
+        BUILT_IN.iter().any(|name| self.name == *name)
     }
 
     /// Whether cargo is told to keep off the network.
@@ -149,10 +154,51 @@ impl CargoCommand {
 /// Aliases that stand for aliases.
 const MAX_ALIASES: usize = 8;
 
-/// Commands that no alias can replace, as far as they have a plan.
+/// cargo's own commands, which no alias can replace.
 const BUILT_IN: &[&str] = &[
-    "build", "b", "check", "c", "test", "t", "bench", "run", "r", "rustc", "doc", "d", "rustdoc", "clippy", "fix",
+    "build",
+    "b",
+    "check",
+    "c",
+    "test",
+    "t",
+    "bench",
+    "run",
+    "r",
+    "rustc",
+    "doc",
+    "d",
+    "rustdoc",
+    "clippy",
+    "fix",
     "install",
+    "add",
+    "clean",
+    "config",
+    "fetch",
+    "generate-lockfile",
+    "help",
+    "info",
+    "init",
+    "locate-project",
+    "login",
+    "logout",
+    "metadata",
+    "new",
+    "owner",
+    "package",
+    "pkgid",
+    "publish",
+    "remove",
+    "report",
+    "rm",
+    "search",
+    "tree",
+    "uninstall",
+    "update",
+    "vendor",
+    "version",
+    "yank",
 ];
 
 const CLIPPY_ONLY: &[&str] = &[

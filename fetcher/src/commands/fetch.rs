@@ -127,6 +127,9 @@ impl<'a> Setting<'a> {
         there: &Surroundings,
         command: CargoCommand,
     ) -> Result<Option<Self>, Obstacle> {
+        if command.is_built_in() && !command.has_plan() {
+            return Ok(None);
+        }
         let config = &context.config;
         let store = config.store().ok_or((Cause::NoService, "Sealift steps aside"))?;
         if config.offline {

@@ -2,6 +2,7 @@
 //!
 //! Owns the arguments and the exit codes. Must not know how any command works.
 
+mod audit;
 mod beside;
 mod completions;
 mod context;
@@ -70,6 +71,8 @@ enum Command {
     Explain(ExplainArgs),
     /// Check what in a target folder and in the local store came from elsewhere, and whether it is still trusted
     Verify(VerifyArgs),
+    /// Compile a random sample of what this project takes from others once more, and compare bit for bit
+    Audit(AuditArgs),
     /// Check the set-up and say how to repair it
     #[command(after_help = "Examples:\n  cargo sealift doctor\n  cargo sealift doctor --json")]
     Doctor(Format),
@@ -193,6 +196,25 @@ struct VerifyArgs {
     target_dir: Option<PathBuf>,
     #[command(flatten)]
     format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo sealift audit
+  cargo sealift audit --sample 20 -- build --release")]
+struct AuditArgs {
+    /// How many units
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    sample: usize,
+    /// Only warnings, errors and the result
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The cargo command, `build` by default
+    #[arg(last = true)]
+    command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -334,6 +356,7 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Stats(args) => stats::run(context, args),
         Command::Explain(args) => explain::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
+        Command::Audit(args) => audit::run(context, args),
         Command::Doctor(format) => doctor::run(context, format),
         Command::Request(args) => request::run(context, args),
         Command::Trust(TrustCommand::Show(format)) => trust::show(context, format),

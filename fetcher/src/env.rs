@@ -48,6 +48,10 @@ pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 pub const CARGO: &str = "CARGO";
 /// cargo's home folder. Default `~/.cargo`.
 pub const CARGO_HOME: &str = "CARGO_HOME";
+/// cargo's folder for what it builds on the way, where that is not the target folder.
+pub const CARGO_BUILD_BUILD_DIR: &str = "CARGO_BUILD_BUILD_DIR";
+/// What cargo runs in front of rustc for the workspace's own crates.
+pub const RUSTC_WORKSPACE_WRAPPER: &str = "RUSTC_WORKSPACE_WRAPPER";
 /// cargo's target folder.
 pub const CARGO_TARGET_DIR: &str = "CARGO_TARGET_DIR";
 /// Set by cargo for rustc and its wrappers: the package's folder.

@@ -5,7 +5,7 @@
 //! Must not know how a unit is installed, and never decides trust by itself: that is [`sealift_policy::trust`]'s.
 
 pub(crate) mod budget;
-mod deposit;
+pub(crate) mod deposit;
 mod download;
 mod flights;
 mod found;

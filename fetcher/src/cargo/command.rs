@@ -131,6 +131,11 @@ impl CargoCommand {
         Some(question)
     }
 
+    /// The arguments that are for cargo and not for a program that it runs.
+    pub(crate) fn for_cargo(&self) -> &[OsString] {
+        self.cargo_args()
+    }
+
     /// Whether cargo is given this flag.
     pub(crate) fn has(&self, flag: &str) -> bool {
         self.cargo_args().iter().any(|arg| arg == flag)

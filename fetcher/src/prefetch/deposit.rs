@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealift_policy::digest::{Digest, PlanId, UnitKey};
+use sealift_policy::key::{CALL_RULES, KeyDocument};
 use sealift_policy::local::{self, LocalUnit, UnitOrigin};
 use sealift_policy::manifest::{Manifest, Output};
 use sealift_policy::wire::PlanHint;
@@ -38,6 +39,14 @@ impl Deposit {
     /// The key document, if it is there.
     pub(crate) fn key_document(&self, key: UnitKey) -> Option<Vec<u8>> {
         fs_err::read(self.store.path(&local::key_path(key))).ok()
+    }
+
+    /// Whether a unit was compiled by the rules of this program: one of other rules is never asked for again.
+    pub(crate) fn is_of_these_rules(&self, key: UnitKey) -> bool {
+        let document = self
+            .key_document(key)
+            .and_then(|bytes| KeyDocument::from_canonical(&bytes).ok());
+        document.is_some_and(|(_, document)| document.rules == CALL_RULES)
     }
 
     /// The units that an earlier lookup named for a plan.

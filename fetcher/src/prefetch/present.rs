@@ -24,7 +24,7 @@ pub(super) fn is_usable(deposit: &Deposit, policy: &TrustPolicy, key: UnitKey) -
     let Ok(manifest) = Manifest::from_canonical(unit.manifest.as_bytes()) else {
         return false;
     };
-    if !deposit.has_all(&manifest) {
+    if !deposit.has_all(&manifest) || !deposit.is_of_these_rules(key) {
         return false;
     }
     let UnitOrigin::Fetched { proofs } = &unit.origin else {

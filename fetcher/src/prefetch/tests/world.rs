@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rand_core::OsRng;
 use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::key::{Compiler, KeyDocument, Package};
+use sealift_policy::key::{CALL_RULES, Compiler, KeyDocument, Package};
 use sealift_policy::leaf::Leaf;
 use sealift_policy::log::Tree;
 use sealift_policy::log::{Checkpoint, ConsistencyProof, LeafIndex, LogSigner, Origin, TreeHash, TreeSize};
@@ -350,7 +350,7 @@ pub(super) fn unit(name: &str, crate_type: &str) -> Unit {
             name: name.parse().unwrap(),
             version: "1.0.0".parse().unwrap(),
         },
-        rules: 1,
+        rules: CALL_RULES,
         target: None,
         version: 1,
     }

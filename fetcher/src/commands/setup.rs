@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context, args: &SetupArgs) -> anyhow::Result<Exit> {
     } else {
         shell.status(
             "Set up",
-            "every cargo build of this user uses Sealift's local store; `cargo sealift build` fetches, too",
+            "every cargo build of this user uses Sealift; `cargo sealift doctor` checks it",
         );
     }
     Ok(Exit::Success)

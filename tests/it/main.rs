@@ -3,6 +3,7 @@
 //! Must not look inside a part: see the documentation of the crate.
 
 mod alone;
+mod audit;
 #[cfg(feature = "soak")]
 mod chains;
 mod crash;

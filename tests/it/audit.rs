@@ -1,0 +1,99 @@
+//! What was fetched is compiled once more and compared: honest operators are confirmed, a forger whom the user trusts is
+//! found out.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sealift_policy::local::CallKind;
+use sealift_policy::manifest::Role;
+use sealift_tests::liar::Liar;
+use sealift_tests::workload::Profile;
+use sealift_tests::world::{Access, Quorum, World};
+use serde_json::Value;
+
+use crate::fixture::{PROGRAMS, Person, Project, new_folder, publish};
+
+#[test]
+fn an_audit_confirms_what_is_honest_and_names_what_a_trusted_operator_forged() {
+    let folder = new_folder();
+    let liar = Liar::new("liar").expect("a name");
+    let one = Quorum {
+        host_code: 1,
+        library: 1,
+    };
+    let world =
+        World::start_with(&folder.path().join("world"), &PROGRAMS, 1, one, vec![liar.operator()]).expect("a world");
+    publish(&world, Project::Greeter, &[Profile::Dev]);
+    let honest = only(&world.access(), "alpha", folder.path());
+    let person = Person::with(Project::Greeter);
+    let built = person.sealift(&honest, ["build"]);
+    assert!(built.units.fetched_hits() > 3, "{:#?}", built.units);
+    let report = audit(&person, &honest, 0);
+    assert_eq!(report["reproduced"], built.units.fetched_hits(), "{report:#}");
+
+    let is_macro = |kind: Option<CallKind>| kind == Some(CallKind::ProcMacro);
+    let indoc = built
+        .units
+        .units
+        .iter()
+        .find(|unit| is_macro(unit.kind))
+        .expect("a proc macro");
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
+    let key = indoc.unit_key.expect("it was handled");
+    liar.lie_about(&world.access().url, key, Role::ProcMacro, now)
+        .expect("a lie");
+
+    let trusting = only(&world.access(), "liar", folder.path());
+    let mut deceived = Person::with(Project::Greeter);
+    deceived.empty_store("another-store");
+    let built = deceived.sealift(&trusting, ["build"]);
+    assert_eq!(
+        built.units.fetched_hits(),
+        1,
+        "the forged macro works as before: {:#?}",
+        built.units
+    );
+    let report = audit(&deceived, &trusting, 1);
+    let found = &report["units"][0];
+    assert_eq!(
+        (&report["diverged"], &found["crate"]),
+        (&1.into(), &"indoc".into()),
+        "{report:#}"
+    );
+    let evidence = found["comparison"]["evidence"].as_str().expect("it is kept");
+    for name in [
+        "unit.json",
+        "key.json",
+        "fetched/manifest.json",
+        "compiled/manifest.json",
+    ] {
+        assert!(std::path::Path::new(evidence).join(name).is_file(), "{name}");
+    }
+}
+
+/// The world with one operator trusted and no other.
+fn only(access: &Access, name: &str, folder: &std::path::Path) -> Access {
+    let text = fs_err::read_to_string(&access.trust_policy).expect("a trust policy");
+    let mut policy: Value = serde_json::from_str(&text).expect("JSON");
+    let operators = policy["operators"].as_array_mut().expect("a list");
+    operators.retain(|operator| operator["name"] == name);
+    let path = folder.join(format!("{name}.json"));
+    fs_err::write(&path, policy.to_string()).expect("written");
+    Access {
+        trust_policy: path,
+        ..access.clone()
+    }
+}
+
+/// The report of an audit that ends with this code.
+fn audit(person: &Person, access: &Access, code: i32) -> Value {
+    let args = ["audit", "--sample", "100", "--json", "--", "build", "--locked"];
+    let said = person
+        .user
+        .sealift(&person.project, &args, Some(access))
+        .expect("started");
+    assert_eq!(said.status.code(), Some(code), "{}\n{}", said.stdout, said.stderr);
+    serde_json::from_str(&said.stdout).expect("JSON on standard output")
+}

@@ -82,12 +82,14 @@ pub const CARGO_HTTP_CAINFO: &str = "CARGO_HTTP_CAINFO";
 pub const CARGO_NET_OFFLINE: &str = "CARGO_NET_OFFLINE";
 /// Any value: no colours.
 pub const NO_COLOR: &str = "NO_COLOR";
-/// `never`: no colours, as for cargo.
+/// `never` or `always`: no colours, or colours also where there is no terminal, as for cargo.
 pub const CARGO_TERM_COLOR: &str = "CARGO_TERM_COLOR";
 /// `dumb`: no progress bars.
 pub const TERM: &str = "TERM";
 /// `quiet` or `verbose` settings of cargo by environment: `CARGO_TERM_QUIET`.
 pub const CARGO_TERM_QUIET: &str = "CARGO_TERM_QUIET";
+/// `never`: no progress bars, as for cargo.
+pub const CARGO_TERM_PROGRESS_WHEN: &str = "CARGO_TERM_PROGRESS_WHEN";
 /// The programs' search path.
 pub const PATH: &str = "PATH";
 

@@ -301,6 +301,55 @@ fn help_names_every_command() {
 }
 
 #[test]
+fn every_command_s_help_has_examples() {
+    let user = User::with_cargo("");
+    let commands = [
+        "fetch",
+        "setup",
+        "status",
+        "stats",
+        "explain",
+        "verify",
+        "audit",
+        "doctor",
+        "request",
+        "gc",
+        "debug-map",
+        "man",
+        "completions",
+    ];
+    for command in commands {
+        let help = stdout(&user.run(&[command, "--help"]));
+        assert!(
+            help.contains("Examples:") && help.contains(&format!("cargo sealift {command}")),
+            "{command}: {help}"
+        );
+    }
+    assert!(stdout(&user.run(&["trust", "show", "--help"])).contains("Examples:"));
+}
+
+#[test]
+fn there_is_a_manual_page_for_every_command() {
+    let user = User::with_cargo("");
+    let folder = user.folder.path().join("man/man1");
+    let written = user.run(&["man", folder.to_str().unwrap()]);
+    assert!(written.status.success(), "{}", stderr(&written));
+    for name in [
+        "cargo-sealift.1",
+        "cargo-sealift-explain.1",
+        "cargo-sealift-trust-show.1",
+    ] {
+        let page = fs_err::read_to_string(folder.join(name)).unwrap();
+        assert!(page.contains(".SH NAME") && page.contains("cargo sealift"), "{name}");
+    }
+    assert!(
+        !folder.join("cargo-sealift-prefetch-beside.1").exists(),
+        "what people do not call has no page"
+    );
+    assert!(stdout(&user.run(&["man"])).contains(".TH cargo-sealift 1"));
+}
+
+#[test]
 fn completions_are_printed_for_every_shell() {
     let user = User::with_cargo("");
     for shell in ["bash", "zsh", "fish"] {

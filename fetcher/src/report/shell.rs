@@ -27,13 +27,24 @@ pub(crate) enum Verbosity {
 impl Shell {
     /// Stderr of this process.
     pub(crate) fn stderr(env: &Env, verbosity: Verbosity) -> Self {
-        let terminal = io::stderr().is_terminal() && env.text(env::TERM).is_none_or(|term| term != "dumb");
-        let never = env.text(env::CARGO_TERM_COLOR).is_some_and(|when| when == "never");
-        let quiet = verbosity == Verbosity::Quiet || env.switch(env::CARGO_TERM_QUIET);
+        Self::of(env, verbosity, io::stderr().is_terminal())
+    }
+
+    fn of(env: &Env, verbosity: Verbosity, is_terminal: bool) -> Self {
+        let terminal = is_terminal && env.text(env::TERM).is_none_or(|term| term != "dumb");
+        // As cargo: what is said for cargo counts more than what is said for all programs.
+        let colour = match env.text(env::CARGO_TERM_COLOR).as_deref() {
+            Some("always") => true,
+            Some("never") => false,
+            _ => terminal && env.non_empty(env::NO_COLOR).is_none(),
+        };
+        let never = env
+            .text(env::CARGO_TERM_PROGRESS_WHEN)
+            .is_some_and(|when| when == "never");
         Self {
-            colour: terminal && !never && env.non_empty(env::NO_COLOR).is_none(),
-            quiet,
-            terminal,
+            colour,
+            quiet: verbosity == Verbosity::Quiet || env.switch(env::CARGO_TERM_QUIET),
+            terminal: terminal && !never,
         }
     }
 
@@ -142,6 +153,25 @@ mod tests {
     fn bytes_are_written_for_people() {
         let cases = [0, 1023, 1024, 12_902_000, 5 << 40].map(bytes);
         assert_eq!(cases, ["0 B", "1023 B", "1.0 KiB", "12.3 MiB", "5.0 TiB"]);
+    }
+
+    #[test]
+    fn colours_and_progress_follow_cargo_s_settings() {
+        let shell = |variables: &[(&str, &str)], terminal| {
+            Shell::of(&Env::made_up(variables.iter().copied()), Verbosity::Normal, terminal)
+        };
+        assert!(shell(&[], true).colour && !shell(&[], false).colour);
+        assert!(!shell(&[("NO_COLOR", "1")], true).colour);
+        assert!(shell(&[("CARGO_TERM_COLOR", "always")], false).colour);
+        assert!(!shell(&[("CARGO_TERM_COLOR", "never")], true).colour);
+        assert!(shell(&[], true).shows_progress() && !shell(&[], false).shows_progress());
+        for quiet in [
+            ("CARGO_TERM_QUIET", "true"),
+            ("CARGO_TERM_PROGRESS_WHEN", "never"),
+            ("TERM", "dumb"),
+        ] {
+            assert!(!shell(&[quiet], true).shows_progress(), "{quiet:?}");
+        }
     }
 
     #[test]

@@ -111,7 +111,10 @@ impl<'a> Judge<'a> {
 
     fn miss(&self, unit: &UnitEvent, steps: usize) -> Why {
         let met = unit.cause.unwrap_or(Cause::Absent);
-        let recorded = || Why::new(met, unit.about.clone(), self.verdicts.reason(unit));
+        let recorded = || {
+            let reason = words::met(met, unit.about.as_deref()).unwrap_or_else(|| self.verdicts.reason(unit));
+            Why::new(met, unit.about.clone(), reason)
+        };
         match met {
             Cause::Absent => {}
             Cause::UnknownDependency => return self.unknown_dependency(unit, recorded(), steps),

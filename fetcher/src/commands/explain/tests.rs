@@ -247,7 +247,7 @@ fn what_is_not_handled_passes_its_cause_on() {
     assert_eq!(explained[0].cause, Some(Cause::EditedSources));
     assert_eq!(explained[1].cause, Some(Cause::UnknownDependency));
     assert_eq!(explained[1].because[0].cause, Cause::EditedSources);
-    insta::assert_snapshot!(explained[1].reason, @"dependency `dep` was compiled locally because `/src/dep` differs from the published package");
+    insta::assert_snapshot!(explained[1].reason, @"dependency `dep` was compiled locally because the sources in `/src/dep` differ from the published package");
     let alone = machine.explains(&units([unknown]));
     assert_eq!(
         alone[0].reason,

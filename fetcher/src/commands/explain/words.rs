@@ -14,6 +14,23 @@ use super::judge::Step;
 /// Longest value that is shown, in characters.
 const MAX_SHOWN: usize = 80;
 
+/// What the wrapper met, where a user knows it by another name than the wrapper does.
+pub(super) fn met(cause: Cause, about: Option<&str>) -> Option<String> {
+    let about = about?;
+    Some(match cause {
+        Cause::OwnPackage => {
+            format!(
+                "`{about}` is your own package, a path dependency or a patch: never handled, and nothing about it is sent"
+            )
+        }
+        Cause::GitPackage => format!("`{about}` comes from a git repository: only packages of crates.io are handled"),
+        Cause::Vendored => format!("`{about}` is a vendored copy: only what cargo itself unpacks is handled"),
+        Cause::EditedSources => format!("the sources in `{about}` differ from the published package"),
+        Cause::NativeProcessor => format!("`{about}` asks for code for this very machine's processor"),
+        _ => return None,
+    })
+}
+
 /// Where a unit differs from the closest known one.
 pub(super) fn differences(differs: &[Difference]) -> String {
     let Some(first) = differs.first() else {

@@ -1,6 +1,6 @@
 //! What `cargo sealift` says about the last build agrees with what happened.
 
-use crate::fixture::{Person, Project, assert_nearly_all_hit, assert_nothing_done, shared_world};
+use crate::fixture::{Person, Project, assert_nothing_done, shared_world};
 
 #[test]
 fn stats_count_what_the_build_recorded() {
@@ -122,6 +122,7 @@ fn a_sweep_to_nothing_leaves_target_folders_as_they_are_and_the_next_build_right
     assert!(swept["units"].as_u64() > Some(0), "{swept:#}");
     assert_nothing_done(&person.sealift(&access, ["build", "-v"]));
     person.clean();
-    assert_nearly_all_hit(&person.sealift(&access, ["build"]));
+    let again = person.sealift(&access, ["build"]);
+    assert!(again.units.bytes_fetched() > 0, "what is gone is fetched again");
     assert!(person.program() == program, "the same program");
 }

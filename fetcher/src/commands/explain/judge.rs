@@ -117,6 +117,8 @@ impl<'a> Judge<'a> {
         };
         match met {
             Cause::Absent => {}
+            // The wrapper waits as long as it does not know what will come. What was never to come is not late.
+            Cause::Late if !unit.unit_key.is_some_and(|key| self.known.is_published(key)) => {}
             Cause::UnknownDependency => return self.unknown_dependency(unit, recorded(), steps),
             _ => return recorded(),
         }
@@ -231,7 +233,11 @@ impl<'a> Judge<'a> {
         if let Some(event) = event
             && !self.is_hit(event)
         {
-            if event.cause.is_none_or(|cause| cause == Cause::Absent) && self.known.unit_of(known) == Some(key) {
+            if event
+                .cause
+                .is_none_or(|cause| matches!(cause, Cause::Absent | Cause::Late))
+                && self.known.unit_of(known) == Some(key)
+            {
                 let reason = format!("dependency `{name}` was compiled here from equal inputs, and has other bytes");
                 return Why::new(Cause::Irreproducible, Some(name.to_owned()), reason);
             }

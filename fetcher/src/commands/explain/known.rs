@@ -2,10 +2,12 @@
 //!
 //! Owns which known unit comes closest. Must not know what a difference means to people.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::local::{self, UnitEvent};
+use sealift_policy::wire::PlanHint;
 use serde_json::Value;
 
 use super::difference::{Difference, differences};
@@ -18,6 +20,8 @@ pub(super) struct Known<'a> {
     store: &'a Store,
     /// Units of this very build: they explain nothing.
     built: BTreeSet<UnitKey>,
+    /// Units that the public store named for some plan; found out when it matters.
+    named: OnceCell<BTreeSet<UnitKey>>,
 }
 
 /// A known unit and where another one differs from it.
@@ -30,7 +34,21 @@ pub(super) struct Closest {
 impl<'a> Known<'a> {
     /// What a store knows, apart from what a build added.
     pub(super) fn of(store: &'a Store, built: BTreeSet<UnitKey>) -> Self {
-        Self { store, built }
+        Self {
+            store,
+            built,
+            named: OnceCell::new(),
+        }
+    }
+
+    /// Whether the public store ever named a unit.
+    pub(super) fn is_published(&self, key: UnitKey) -> bool {
+        let named = self.named.get_or_init(|| {
+            let hints = fs_err::read_dir(self.store.path("plans")).into_iter().flatten();
+            let hints = hints.filter_map(|entry| serde_json::from_slice(&fs_err::read(entry.ok()?.path()).ok()?).ok());
+            hints.flat_map(|hint: PlanHint| hint.unit_keys).collect()
+        });
+        named.contains(&key)
     }
 
     /// The key document of a unit.

@@ -215,6 +215,24 @@ fn what_the_prefetch_met_explains_what_is_not_there() {
 }
 
 #[test]
+fn only_what_the_public_store_has_can_be_late() {
+    let machine = Machine::new();
+    machine.knows("syn", json!({"cfg": ["feature=\"full\""]}));
+    let late = UnitEvent {
+        cause: Some(Cause::Late),
+        reason: Some("waited 1450 ms in vain for its download".into()),
+        ..compiled("syn", machine.knows("syn", json!({})))
+    };
+    assert_eq!(machine.explains(&units([late.clone()]))[0].cause, Some(Cause::Features));
+    let hint = json!({"version": 1, "plan_id": Digest::of(b"plan"), "unit_keys": [late.unit_key]});
+    machine
+        .store
+        .write("plans/x.json", hint.to_string().as_bytes())
+        .unwrap();
+    assert_eq!(machine.explains(&units([late]))[0].cause, Some(Cause::Late));
+}
+
+#[test]
 fn dependents_of_what_nobody_published_are_simply_not_published_either() {
     let machine = Machine::new();
     let dep = machine.knows("dep", json!({}));

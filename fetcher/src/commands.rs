@@ -81,7 +81,7 @@ enum Command {
     /// Show who is trusted
     #[command(subcommand)]
     Trust(TrustCommand),
-    /// Remove the oldest units from the local store
+    /// Remove from the local store what is old, too much, or of toolchains that are gone
     Gc(GcArgs),
     /// Print the settings by which a debugger finds the sources of dependencies
     DebugMap(DebugMapArgs),

@@ -274,14 +274,19 @@ fn help_names_every_command() {
     Commands:
       fetch        Fetch what a cargo command will need, without running it
       setup        Make every cargo build use Sealift, or undo that
-      stats        Count what the last build reused, fetched and compiled
+      status       Say on one screen whether Sealift is on here, and what it did last
+      stats        Count what the last build reused, fetched and compiled, and all builds together
       explain      Say why units of the last build were reused or compiled
       verify       Check what in a target folder and in the local store came from elsewhere, and whether
                    it is still trusted
+      audit        Compile a random sample of what this project takes from others once more, and compare
+                   bit for bit
       doctor       Check the set-up and say how to repair it
       request      Ask for this project's crates.io units to be built
       trust        Show who is trusted
-      gc           Remove the oldest units from the local store
+      gc           Remove from the local store what is old, too much, or of toolchains that are gone
+      debug-map    Print the settings by which a debugger finds the sources of dependencies
+      man          Print the manual page, or write all pages into a folder
       completions  Print a completion script for a shell
 
     Options:

@@ -16,11 +16,12 @@ use sealift_policy::invocation::{CrateType, Invocation, Unsupported};
 use sealift_policy::key::{Class, ExternContent, ExternInput, Inputs, KeyDocument, NoKey, OutDir, Package, env_counts};
 use sealift_policy::local::{CallExtern, CallKind, CallSummary, OutputRecord};
 use sealift_policy::manifest::Role;
+use sealift_policy::name::{CrateName, CrateVersion};
 use sealift_policy::remap::{self, CanonicalExtern, Places};
 
 use crate::closure::{self, Closure};
 use crate::env::{self, Env};
-use crate::sources::{self, SourceProblem};
+use crate::sources::{self, SourceProblem, Unpacked};
 use crate::store::Store;
 use crate::toolchain::{self, Toolchain, ToolchainProblem};
 use crate::{known, native_search, script_output, tree};
@@ -111,7 +112,7 @@ impl Call {
         let package_root = env
             .absolute_path(env::CARGO_MANIFEST_DIR)
             .ok_or(NotHandled::NoPackage)?;
-        if !is_in_registry(&package_root) {
+        if !is_in_registry(&package_root) && !sources::is_vendored(&package_root) {
             return Err(SourceProblem::NotRegistry(package_root).into());
         }
         if rustc.file_name().is_none_or(|name| name != "rustc") {
@@ -126,12 +127,11 @@ impl Call {
                 .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
         }
         let mut variables = variables()?;
-        let sources = sources::check(store, &package_root)?;
-        let package = package(sources.checksum, &variables)?;
+        let (package, sources) = package(store, &package_root, &variables)?;
         let toolchain = toolchain::identify(store, rustc, invocation.target.as_deref())?;
         let dependencies = dependencies(store, &invocation)?;
         let (closure, objects) = closure(store, &invocation, &dependencies)?;
-        let tree = out_dir(&env, &package_root)?;
+        let tree = out_dir(&env, &source_places(&package_root, &package))?;
         let stamps = Stamps {
             package: sources.stamp,
             out_dir: tree.as_ref().map(|(_, tree)| tree.stamp),
@@ -144,7 +144,7 @@ impl Call {
             if let Some(library) = native_search::shadowing(&invocation, &out_dir.path) {
                 return Err(NotHandled::ForeignLibrary(library));
             }
-            let places = places(&package_root, Some(out_dir), &toolchain);
+            let places = places(&package_root, &package, Some(out_dir), &toolchain);
             variables.extend(script_variables(&env, out_dir, &places)?);
         }
         let document = KeyDocument::new(&Inputs {
@@ -193,7 +193,12 @@ impl Call {
         Places {
             out: out.to_owned(),
             deps: deps.to_owned(),
-            ..places(&self.package_root, self.out_dir.as_ref(), &self.toolchain)
+            ..places(
+                &self.package_root,
+                &self.document.package,
+                self.out_dir.as_ref(),
+                &self.toolchain,
+            )
         }
     }
 
@@ -281,15 +286,24 @@ pub fn kind(crate_type: CrateType) -> CallKind {
 }
 
 /// Where things lie around a call, without private folders.
-fn places(package_root: &Path, out_dir: Option<&OutDir>, toolchain: &Toolchain) -> Places {
-    let registry = package_root.parent().unwrap_or(package_root);
+fn places(package_root: &Path, package: &Package, out_dir: Option<&OutDir>, toolchain: &Toolchain) -> Places {
     Places {
-        registry: spellings(registry),
+        sources: source_places(package_root, package),
         out_dir: out_dir.iter().flat_map(|out_dir| spellings(&out_dir.path)).collect(),
         out: PathBuf::new(),
         deps: PathBuf::new(),
         sysroot: toolchain.sysroot.clone(),
     }
+}
+
+/// Where the sources lie, and what stands for it.
+fn source_places(package_root: &Path, package: &Package) -> Vec<(PathBuf, String)> {
+    let (folder, canonical) = match package_root.parent() {
+        Some(registry) if is_in_registry(package_root) => (registry, remap::REGISTRY.to_owned()),
+        _ => (package_root, remap::package_folder(&package.name, &package.version)),
+    };
+    let spellings = spellings(folder).into_iter();
+    spellings.map(|folder| (folder, canonical.clone())).collect()
 }
 
 /// A quick look at the path; the files are compared with their archive later.
@@ -324,17 +338,23 @@ fn script_variables(env: &Env, out_dir: &OutDir, places: &Places) -> Result<BTre
     Ok(variables)
 }
 
-fn package(checksum: Digest, variables: &BTreeMap<String, String>) -> Result<Package, NotHandled> {
+fn package(
+    store: &Store,
+    root: &Path,
+    variables: &BTreeMap<String, String>,
+) -> Result<(Package, sources::Checked), NotHandled> {
     let variable = |name: &str| variables.get(name).ok_or(NotHandled::NoPackage);
-    let name = variable("CARGO_PKG_NAME")?.parse().map_err(|_| NotHandled::NoPackage)?;
-    let version = variable("CARGO_PKG_VERSION")?
-        .parse()
-        .map_err(|_| NotHandled::NoPackage)?;
-    Ok(Package {
-        checksum,
+    let name: CrateName = variable("CARGO_PKG_NAME")?.parse().map_err(|_| NotHandled::NoPackage)?;
+    let version: CrateVersion = (variable("CARGO_PKG_VERSION")?.parse()).map_err(|_| NotHandled::NoPackage)?;
+    let home = Env::process().cargo_home();
+    let unpacked = Unpacked::find(root, &format!("{name}-{version}"), home.as_deref())?;
+    let checked = sources::check(store, &unpacked)?;
+    let package = Package {
+        checksum: checked.checksum,
         name,
         version,
-    })
+    };
+    Ok((package, checked))
 }
 
 fn dependencies(store: &Store, invocation: &Invocation) -> Result<Vec<Dependency>, NotHandled> {
@@ -388,16 +408,15 @@ fn closure(
     Ok((closure, Some(objects)))
 }
 
-fn out_dir(env: &Env, package_root: &Path) -> Result<Option<(PathBuf, tree::Tree)>, NotHandled> {
+fn out_dir(env: &Env, sources: &[(PathBuf, String)]) -> Result<Option<(PathBuf, tree::Tree)>, NotHandled> {
     let Some(path) = env.absolute_path(env::OUT_DIR) else {
         return Ok(None);
     };
     path.to_str()
         .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
-    let registry = package_root.parent().unwrap_or(package_root);
     let out_dirs = spellings(&path).into_iter().map(|folder| (folder, remap::OUT_DIR));
-    let registries = spellings(registry).into_iter().map(|folder| (folder, remap::REGISTRY));
-    let folders: Vec<_> = out_dirs.chain(registries).collect();
+    let sources = (sources.iter()).map(|(folder, canonical)| (folder.clone(), canonical.as_str()));
+    let folders: Vec<_> = out_dirs.chain(sources).collect();
     let tree = tree::digest(&path, &folders).map_err(NotHandled::OutDir)?;
     Ok(Some((path, tree)))
 }

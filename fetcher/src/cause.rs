@@ -88,6 +88,7 @@ impl From<&NotHandled> for Caused {
             NotHandled::Unsupported(unsupported) => unsupported.into(),
             NotHandled::NoKey(no_key) => no_key.into(),
             NotHandled::Source(SourceProblem::NotRegistry(path)) => about(origin(path), path.display()),
+            NotHandled::Source(SourceProblem::NoArchive(path)) => about(Cause::Vendored, path.display()),
             NotHandled::Source(SourceProblem::Unreadable { path, .. }) => {
                 about(Cause::UnreadableSources, path.display())
             }
@@ -145,8 +146,6 @@ fn origin(package: &Path) -> Cause {
     let checkouts = |part: &Path| part.ends_with("git/checkouts");
     if package.ancestors().any(checkouts) {
         Cause::GitPackage
-    } else if package.join(".cargo-checksum.json").is_file() {
-        Cause::Vendored
     } else {
         Cause::OwnPackage
     }
@@ -161,8 +160,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let of = |path: &Path| Caused::from(&NotHandled::Source(SourceProblem::NotRegistry(path.into()))).cause;
         assert_eq!(of(folder.path()), Cause::OwnPackage);
-        fs_err::write(folder.path().join(".cargo-checksum.json"), "{}").unwrap();
-        assert_eq!(of(folder.path()), Cause::Vendored);
         assert_eq!(of(Path::new("/home/.cargo/git/checkouts/x-1/abc/x")), Cause::GitPackage);
     }
 

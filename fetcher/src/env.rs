@@ -149,6 +149,12 @@ impl Env {
             .filter(|path| path.is_absolute())
     }
 
+    /// cargo's home folder.
+    pub fn cargo_home(&self) -> Option<PathBuf> {
+        self.absolute_path(CARGO_HOME)
+            .or_else(|| Some(self.absolute_path(HOME)?.join(".cargo")))
+    }
+
     /// Whether a switch is on: set to anything but nothing, `0`, `false`, `no` or `off`.
     pub fn switch(&self, name: &str) -> bool {
         self.non_empty(name).is_some_and(|value| {

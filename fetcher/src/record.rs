@@ -98,7 +98,8 @@ pub fn dep_info(call: &Call, places: &Places, manifest: &Manifest) -> DepInfo {
 /// Searches an output for folders of this machine.
 pub fn find_local_path(call: &Call, places: &Places, name: &str, content: &[u8]) -> Result<(), NotKept> {
     let folders = [&places.out, &places.deps, &call.invocation.out_dir];
-    for folder in places.registry.iter().chain(&places.out_dir).chain(folders) {
+    let sources = places.sources.iter().map(|(folder, _)| folder);
+    for folder in sources.chain(&places.out_dir).chain(folders) {
         if memmem::find(content, folder.as_os_str().as_encoded_bytes()).is_some() {
             return Err(NotKept::LocalPath {
                 output: name.to_owned(),

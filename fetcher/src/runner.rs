@@ -20,6 +20,7 @@ use sealift_policy::remap;
 use crate::call::Call;
 use crate::env::{self, Env};
 use crate::pass_through::exit_code;
+use crate::sources::is_vendored;
 
 /// Ends the name of the real executable.
 const REAL: &str = ".sealift-script";
@@ -127,9 +128,17 @@ fn prefix_map(env: &Env) -> Option<String> {
     let out_dir = env.absolute_path(env::OUT_DIR)?;
     let registry = root
         .parent()
-        .filter(|parent| parent.parent().is_some_and(|src| src.ends_with("registry/src")))?;
-    let folders = [(registry, remap::REGISTRY), (&out_dir, remap::OUT_DIR)];
-    let flag = |(from, to): (&Path, &str)| {
+        .filter(|parent| parent.parent().is_some_and(|src| src.ends_with("registry/src")));
+    let sources = match registry {
+        Some(registry) => (registry, remap::REGISTRY.to_owned()),
+        None if is_vendored(&root) => {
+            let [name, version] = ["CARGO_PKG_NAME", "CARGO_PKG_VERSION"].map(|name| env.text(name));
+            (root.as_path(), remap::package_folder(name?, version?))
+        }
+        None => return None,
+    };
+    let folders = [sources, (&out_dir, remap::OUT_DIR.to_owned())];
+    let flag = |(from, to): (&Path, String)| {
         let from = from
             .to_str()
             .filter(|from| !from.contains([' ', '\t', '"', '\'', '\\', '=']))?;

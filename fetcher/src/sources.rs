@@ -1,4 +1,4 @@
-//! Whether an unpacked registry package is what its `.crate` holds.
+//! Whether an unpacked or vendored package is what its `.crate` holds.
 //!
 //! Owns the comparison of the files on disk with the archive, and the memory of its result, which is believed only
 //! while every file's size, times and inode are what they were, and never for files younger than the clock's
@@ -29,6 +29,10 @@ pub enum SourceProblem {
     /// Not a registry package.
     #[error("not an unpacked registry package: `{0}`")]
     NotRegistry(PathBuf),
+    /// A vendored package whose archive cargo has not downloaded here: what its notes say of checksums was written by
+    /// whoever wrote the files.
+    #[error("the vendored package `{0}` cannot be compared: its archive is not in cargo's home")]
+    NoArchive(PathBuf),
     /// The archive or a file cannot be read.
     #[error("cannot compare `{path}` with its archive: {problem}")]
     Unreadable {
@@ -56,6 +60,23 @@ struct Seen {
     newest: i64,
 }
 
+/// A package on disk and the archive with which it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    root: PathBuf,
+    archive: PathBuf,
+    kind: Kind,
+}
+
+/// Who laid a package down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// cargo, below its home.
+    Registry,
+    /// `cargo vendor`, anywhere.
+    Vendored,
+}
+
 /// An unpacked package that holds exactly the files of its archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checked {
@@ -75,17 +96,43 @@ pub fn stamp_of_file(relative: &Path, metadata: &std::fs::Metadata) -> String {
     format!("{:?} {}\n", relative.as_os_str(), stamp(metadata))
 }
 
-/// Checks that `root` holds exactly the files of its `.crate`.
-pub fn check(store: &Store, root: &Path) -> Result<Checked, SourceProblem> {
-    let archive = archive_of(root).ok_or_else(|| SourceProblem::NotRegistry(root.to_owned()))?;
+/// Whether `cargo vendor` laid a package down, by the note that cargo asks for.
+pub fn is_vendored(root: &Path) -> bool {
+    root.join(VENDOR_NOTE).is_file()
+}
+
+impl Unpacked {
+    /// Finds the archive of the package in this folder; of a vendored one by its `<name>-<version>` in cargo's home.
+    pub fn find(root: &Path, package: &str, home: Option<&Path>) -> Result<Self, SourceProblem> {
+        let (archive, kind) = if is_vendored(root) {
+            let archive = home.and_then(|home| downloaded(home, package));
+            (
+                archive.ok_or_else(|| SourceProblem::NoArchive(root.to_owned()))?,
+                Kind::Vendored,
+            )
+        } else {
+            let archive = archive_of(root).ok_or_else(|| SourceProblem::NotRegistry(root.to_owned()))?;
+            (archive, Kind::Registry)
+        };
+        Ok(Self {
+            root: root.to_owned(),
+            archive,
+            kind,
+        })
+    }
+}
+
+/// Checks that a package holds exactly the files of its `.crate`.
+pub fn check(store: &Store, unpacked: &Unpacked) -> Result<Checked, SourceProblem> {
+    let Unpacked { root, archive, kind } = unpacked;
     let unreadable = |error: io::Error| SourceProblem::Unreadable {
-        path: root.to_owned(),
+        path: root.clone(),
         problem: error.to_string(),
     };
     // What changes while it is read is young, too.
     let began = clock::seconds();
     let seen = walk(root).map_err(unreadable)?;
-    let archive_stamp = stamp_of(&archive).map_err(unreadable)?;
+    let archive_stamp = stamp_of(archive).map_err(unreadable)?;
     let name = root.to_string_lossy();
     let memo_path = format!("memo/sources/{}", Digest::of(name.as_bytes()));
     if let Some(memo) = store.read::<Memo>(&memo_path)
@@ -97,10 +144,10 @@ pub fn check(store: &Store, root: &Path) -> Result<Checked, SourceProblem> {
             stamp: seen.stamp,
         });
     }
-    let (checksum, _) = store::digest_of_file(&archive).map_err(unreadable)?;
-    let published = published_files(&archive, root).map_err(unreadable)?;
-    if !same_files(root, &seen.files, &published).map_err(unreadable)? {
-        return Err(SourceProblem::Changed(root.to_owned()));
+    let (checksum, _) = store::digest_of_file(archive).map_err(unreadable)?;
+    let published = published_files(archive).map_err(unreadable)?;
+    if !same_files(root, *kind, &seen.files, &published).map_err(unreadable)? {
+        return Err(SourceProblem::Changed(root.clone()));
     }
     if seen.newest < began - CLOCK_RESOLUTION {
         let memo = Memo {
@@ -128,6 +175,15 @@ fn archive_of(root: &Path) -> Option<PathBuf> {
     file.push(".crate");
     let archive = src.with_file_name("cache").join(id.file_name()?).join(file);
     archive.is_file().then_some(archive)
+}
+
+/// `<home>/registry/cache/<any id>/<name>-<version>.crate`. Whichever is found: the files are compared with it.
+fn downloaded(home: &Path, package: &str) -> Option<PathBuf> {
+    let registries = fs::read_dir(home.join("registry/cache")).ok()?;
+    let mut archives = registries
+        .flatten()
+        .map(|registry| registry.path().join(format!("{package}.crate")));
+    archives.find(|archive| archive.is_file())
 }
 
 fn walk(root: &Path) -> io::Result<Seen> {
@@ -179,8 +235,11 @@ fn stamp(metadata: &std::fs::Metadata) -> String {
 }
 
 /// Digests of the archive's files by their path below the package.
-fn published_files(archive: &Path, root: &Path) -> io::Result<BTreeMap<PathBuf, Digest>> {
-    let prefix = Path::new(root.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+fn published_files(archive: &Path) -> io::Result<BTreeMap<PathBuf, Digest>> {
+    let name = archive.file_name().and_then(|name| name.to_str());
+    let prefix = name
+        .and_then(|name| name.strip_suffix(".crate"))
+        .ok_or(io::ErrorKind::InvalidInput)?;
     let unpacked = flate2::read::GzDecoder::new(fs::File::open(archive)?).take(MAX_UNPACKED);
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(unpacked).entries()? {
@@ -200,27 +259,49 @@ fn published_files(archive: &Path, root: &Path) -> io::Result<BTreeMap<PathBuf, 
     Ok(files)
 }
 
-fn same_files(root: &Path, found: &[PathBuf], published: &BTreeMap<PathBuf, Digest>) -> io::Result<bool> {
+fn same_files(root: &Path, kind: Kind, found: &[PathBuf], published: &BTreeMap<PathBuf, Digest>) -> io::Result<bool> {
     let mut matching = 0;
+    let note = Path::new(match kind {
+        Kind::Registry => UNPACKED_NOTE,
+        Kind::Vendored => VENDOR_NOTE,
+    });
     for file in found {
         match published.get(file) {
             Some(digest) if store::digest_of_file(&root.join(file))?.0 == *digest => matching += 1,
-            // cargo's own note that unpacking was finished.
-            None if file == Path::new(".cargo-ok") => {}
+            None if file == note => {}
             _ => return Ok(false),
         }
     }
-    Ok(matching == published.len())
+    let is_left_out = |file: &&PathBuf| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        kind == Kind::Vendored && NOT_VENDORED.contains(&name) && !found.contains(file)
+    };
+    Ok(matching + published.keys().filter(is_left_out).count() == published.len())
 }
+
+/// cargo's own note that unpacking was finished.
+const UNPACKED_NOTE: &str = ".cargo-ok";
+
+/// cargo's own note of what it vendored.
+const VENDOR_NOTE: &str = ".cargo-checksum.json";
+
+/// What `cargo vendor` leaves out, since a repository around it would heed it (`vendor.rs`).
+const NOT_VENDORED: [&str; 2] = [".gitattributes", ".gitignore"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     struct Registry {
-        _folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
         root: PathBuf,
         store: Store,
+    }
+
+    impl Registry {
+        fn check(&self) -> Result<Checked, SourceProblem> {
+            check(&self.store, &Unpacked::find(&self.root, "a-1.0.0", None)?)
+        }
     }
 
     /// An unpacked package with its archive, as cargo lays them out; files are old enough to be remembered.
@@ -247,11 +328,7 @@ mod tests {
         tar.into_inner().unwrap().finish().unwrap();
         fs::write(root.join(".cargo-ok"), "{\"v\":1}").unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        Registry {
-            root,
-            store,
-            _folder: folder,
-        }
+        Registry { root, store, folder }
     }
 
     #[test]
@@ -259,7 +336,7 @@ mod tests {
         let registry = registry(&[("src/lib.rs", "fn a() {}"), ("Cargo.toml", "")]);
         let archive = registry.root.join("../../../cache/id/a-1.0.0.crate");
         let expected = store::digest_of_file(&archive).unwrap().0;
-        assert_eq!(check(&registry.store, &registry.root).unwrap().checksum, expected);
+        assert_eq!(registry.check().unwrap().checksum, expected);
     }
 
     // K2, K28
@@ -281,9 +358,9 @@ mod tests {
         ];
         for change in changes {
             let registry = registry(&[("src/lib.rs", "fn aa() {}"), ("src/b.rs", "fn bb() {}")]);
-            check(&registry.store, &registry.root).unwrap();
+            registry.check().unwrap();
             change(&registry.root);
-            assert!(check(&registry.store, &registry.root).is_err());
+            assert!(registry.check().is_err());
         }
     }
 
@@ -291,7 +368,7 @@ mod tests {
     #[test]
     fn files_younger_than_the_clocks_resolution_are_never_remembered() {
         let registry = registry(&[("src/lib.rs", "fn aa() {}")]);
-        check(&registry.store, &registry.root).unwrap();
+        registry.check().unwrap();
         let name = Digest::of(registry.root.to_string_lossy().as_bytes());
         let memo: Option<Memo> = registry.store.read(&format!("memo/sources/{name}"));
         assert!(memo.is_none());
@@ -301,7 +378,7 @@ mod tests {
     #[test]
     fn a_remembered_package_is_compared_again_when_only_its_time_of_change_differs() {
         let registry = registry(&[("src/lib.rs", "fn aa() {}")]);
-        let Checked { checksum, stamp } = check(&registry.store, &registry.root).unwrap();
+        let Checked { checksum, stamp } = registry.check().unwrap();
         let file = registry.root.join("src/lib.rs");
         let time = fs::metadata(&file).unwrap().modified().unwrap();
         // As if the files had been old enough to be remembered.
@@ -328,10 +405,7 @@ mod tests {
             .unwrap()
             .set_modified(time)
             .unwrap();
-        assert!(matches!(
-            check(&registry.store, &registry.root),
-            Err(SourceProblem::Changed(_))
-        ));
+        assert!(matches!(registry.check(), Err(SourceProblem::Changed(_))));
     }
 
     // K29: names that differ only in their Unicode normalisation are two names.
@@ -339,25 +413,56 @@ mod tests {
     fn names_that_differ_only_in_normalisation_stay_distinct() {
         let (composed, decomposed) = ("src/\u{e9}.rs", "src/e\u{301}.rs");
         let registry = registry(&[(composed, "fn one() {}"), (decomposed, "fn two() {}")]);
-        check(&registry.store, &registry.root).unwrap();
+        registry.check().unwrap();
         let [one, two] = [composed, decomposed].map(|name| registry.root.join(name));
         assert_eq!(fs::read_to_string(&one).unwrap(), "fn one() {}");
         fs::remove_file(&two).unwrap();
-        assert!(check(&registry.store, &registry.root).is_err());
+        assert!(registry.check().is_err());
         fs::write(&two, "fn one() {}").unwrap();
         fs::write(&one, "fn two() {}").unwrap();
-        assert!(matches!(
-            check(&registry.store, &registry.root),
-            Err(SourceProblem::Changed(_))
-        ));
+        assert!(matches!(registry.check(), Err(SourceProblem::Changed(_))));
     }
 
     #[test]
     fn a_folder_that_is_not_in_a_registry_is_not_handled() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
         let root = folder.path().join("vendor/a-1.0.0");
         fs::create_dir_all(&root).unwrap();
-        assert!(matches!(check(&store, &root), Err(SourceProblem::NotRegistry(_))));
+        assert!(matches!(
+            Unpacked::find(&root, "a-1.0.0", None),
+            Err(SourceProblem::NotRegistry(_))
+        ));
+    }
+
+    // K28: a vendored copy is what its bytes are; cargo's note beside it was written by whoever wrote them.
+    #[test]
+    fn a_vendored_package_is_known_by_the_archive_in_cargos_home_and_by_nothing_else() {
+        let registry = registry(&[
+            ("src/lib.rs", "fn aa() {}"),
+            (".gitignore", "target"),
+            ("Cargo.toml", ""),
+        ]);
+        let home = registry.folder.path();
+        let vendored = home.join("project/vendor/a");
+        for file in ["src/lib.rs", "Cargo.toml"] {
+            fs::create_dir_all(vendored.join(file).parent().unwrap()).unwrap();
+            fs::copy(registry.root.join(file), vendored.join(file)).unwrap();
+        }
+        fs::write(vendored.join(VENDOR_NOTE), "{}").unwrap();
+        let find = |home| Unpacked::find(&vendored, "a-1.0.0", home);
+        let checked = check(&registry.store, &find(Some(home)).unwrap()).unwrap();
+        assert_eq!(checked.checksum, registry.check().unwrap().checksum);
+        assert!(matches!(find(None), Err(SourceProblem::NoArchive(_))));
+        assert!(matches!(find(Some(&vendored)), Err(SourceProblem::NoArchive(_))));
+        // An edit, something more, something less.
+        fs::write(vendored.join("src/lib.rs"), "fn bb() {}").unwrap();
+        let edited = check(&registry.store, &find(Some(home)).unwrap());
+        assert!(matches!(edited, Err(SourceProblem::Changed(_))));
+        fs::write(vendored.join("src/lib.rs"), "fn aa() {}").unwrap();
+        fs::write(vendored.join(UNPACKED_NOTE), "").unwrap();
+        assert!(check(&registry.store, &find(Some(home)).unwrap()).is_err());
+        fs::remove_file(vendored.join(UNPACKED_NOTE)).unwrap();
+        fs::remove_file(vendored.join("Cargo.toml")).unwrap();
+        assert!(check(&registry.store, &find(Some(home)).unwrap()).is_err());
     }
 }

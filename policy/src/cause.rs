@@ -47,7 +47,7 @@ pub enum Cause {
     OwnPackage,
     /// A package from a git repository.
     GitPackage,
-    /// A vendored copy.
+    /// A vendored copy, and no archive with which it could be compared.
     Vendored,
     /// Sources that differ from the published package.
     EditedSources,

@@ -7,6 +7,7 @@
 //! | from | to |
 //! | --- | --- |
 //! | the folder of unpacked registry packages | `/cargo/registry/<id of crates.io>` |
+//! | the folder of a vendored package | `/cargo/registry/<id of crates.io>/<name>-<version>` |
 //! | `OUT_DIR` | `/cargo/out-dir` |
 //! | the private output folder | `/cargo/out` |
 //! | `<sysroot>/lib/rustlib/src/rust` | `/rustc/<commit-hash>` |
@@ -24,6 +25,11 @@ use crate::manifest::Role;
 /// registry folder, mirror or cargo version the sources came through: what they are is fixed by their checksum.
 pub const REGISTRY: &str = "/cargo/registry/1949cf8c6b5b557f";
 
+/// What the folder of one package becomes, wherever it lies: where it would lie among unpacked registry packages.
+pub fn package_folder(name: impl std::fmt::Display, version: impl std::fmt::Display) -> String {
+    format!("{REGISTRY}/{name}-{version}")
+}
+
 /// What `OUT_DIR` becomes.
 pub const OUT_DIR: &str = "/cargo/out-dir";
 
@@ -33,8 +39,9 @@ pub const OUT: &str = "/cargo/out";
 /// Where things lie on this machine for one canonical call.
 #[derive(Debug)]
 pub struct Places {
-    /// Folders of unpacked packages, as cargo names it and as the file system resolves it.
-    pub registry: Vec<PathBuf>,
+    /// Folders of sources, each as cargo names it and as the file system resolves it, with what stands for it: that of
+    /// all unpacked packages, or that of one vendored package.
+    pub sources: Vec<(PathBuf, String)>,
     /// The build script's output folder, likewise; empty without one.
     pub out_dir: Vec<PathBuf>,
     /// The private output folder.
@@ -125,8 +132,8 @@ pub fn to_canonical_paths(text: &str, places: &Places) -> String {
 /// The reverse of [`to_canonical_paths`], for what is shown on this machine.
 pub fn to_local_paths(text: &str, places: &Places) -> String {
     let mut text = text.to_owned();
-    if let Some(registry) = places.registry.first() {
-        text = text.replace(REGISTRY, &show(registry));
+    for (folder, canonical) in &places.sources {
+        text = text.replace(canonical, &show(folder));
     }
     if let Some(out_dir) = places.out_dir.first() {
         text = text.replace(OUT_DIR, &show(out_dir));
@@ -135,10 +142,10 @@ pub fn to_local_paths(text: &str, places: &Places) -> String {
 }
 
 /// Most specific last, since rustc lets the last match win.
-fn prefixes(places: &Places) -> impl Iterator<Item = (&Path, &'static str)> {
-    let registry = places.registry.iter().map(|path| (path.as_path(), REGISTRY));
+fn prefixes(places: &Places) -> impl Iterator<Item = (&Path, &str)> {
+    let sources = (places.sources.iter()).map(|(path, canonical)| (path.as_path(), canonical.as_str()));
     let out_dir = places.out_dir.iter().map(|path| (path.as_path(), OUT_DIR));
-    let all = registry.chain(out_dir).chain([(places.out.as_path(), OUT)]);
+    let all = sources.chain(out_dir).chain([(places.out.as_path(), OUT)]);
     // Where there is no such folder there is nothing to replace.
     all.filter(|(path, _)| !path.as_os_str().is_empty())
 }

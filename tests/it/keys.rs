@@ -8,7 +8,7 @@ use sealift_policy::local::{Outcome, VERSION_DIR};
 use sealift_tests::child::run;
 use sealift_tests::env::clean_command;
 use sealift_tests::registry::Published;
-use sealift_tests::user::Through;
+use sealift_tests::user::{Built, Through};
 use walkdir::WalkDir;
 
 use crate::handmade::{Handmade, PROC_MACRO, assert_compiled, assert_hit, assert_passed_through, outcome};
@@ -305,9 +305,7 @@ fn equal_sources_under_other_names_and_versions_are_other_units() {
         "package = \"twin-a\", version = \"1\"",
     );
     handmade.write("Cargo.toml", &swapped);
-    handmade.new_target();
-    let unlocked = handmade.command(Through::Wrapper, ["run", "--quiet"]).unlocked();
-    let built = handmade.user.build(&unlocked).expect("a build");
+    let built = unlocked(&mut handmade);
     assert_eq!((built.cargo.stdout.as_str(), built.units.hits()), (expected, 4));
 }
 
@@ -372,43 +370,71 @@ fn a_source_that_is_saved_during_its_compilation_is_recorded_under_no_content() 
 
 // K28: a package is what its bytes are, whatever it is called and wherever it lies.
 #[test]
-fn a_patched_or_vendored_package_is_not_taken_for_the_published_one() {
-    let package = Published::new("plain", "1.0.0", "").file("src/lib.rs", "pub const WORD: &str = \"published\";");
-    let mut handmade = Handmade::new(
-        &[package],
-        "plain = \"1\"",
-        "fn main() { println!(\"{}\", plain::WORD) }",
+fn a_patched_or_vendored_package_is_what_its_bytes_are() {
+    let script = "fn main() { println!(\"cargo::rustc-env=SCRIPT={}\", env!(\"CARGO_CRATE_NAME\")) }";
+    let source = "pub const WORDS: [&str; 3] = [\"published\", env!(\"SCRIPT\"), file!()];";
+    let package = Published::new("plain", "1.0.0", "build = \"build.rs\"")
+        .file("build.rs", script)
+        .file("src/lib.rs", source)
+        .file(".gitignore", "what cargo leaves out");
+    let main = "fn main() { println!(\"{}\", plain::WORDS.join(\" \")) }";
+    let mut handmade = Handmade::new(&[package], "plain = \"1\"", main);
+    let (published, _) = handmade.run_anew(&[]);
+    assert!(
+        published.starts_with("published build_script_build /cargo/registry/"),
+        "{published}"
     );
-    assert_eq!(handmade.run_anew(&[]).0, "published\n");
     let vendor = handmade.command(Through::Plain, ["vendor", "--quiet", "--respect-source-config"]);
     handmade.user.build(&vendor).expect("vendored");
     let manifest = fs_err::read_to_string(handmade.project.join("Cargo.toml")).expect("a manifest");
 
-    handmade.write(
-        "Cargo.toml",
-        &format!("{manifest}\n[patch.crates-io]\nplain = {{ path = \"patched\" }}\n"),
-    );
+    let patch = "[patch.crates-io]\nplain = { path = \"patched\" }\n";
+    handmade.write("Cargo.toml", &format!("{manifest}\n{patch}"));
     handmade.write(
         "patched/Cargo.toml",
         "[package]\nname = \"plain\"\nversion = \"1.0.0\"\nedition = \"2021\"\n",
     );
-    handmade.write("patched/src/lib.rs", "pub const WORD: &str = \"patched\";");
-    handmade.new_target();
-    let unlocked = handmade.command(Through::Wrapper, ["run", "--quiet"]).unlocked();
-    let built = handmade.user.build(&unlocked).expect("a build");
+    handmade.write("patched/src/lib.rs", "pub const WORDS: [&str; 1] = [\"patched\"];");
+    let built = unlocked(&mut handmade);
     assert_eq!(built.cargo.stdout, "patched\n");
     assert_passed_through(&built, "plain", "not an unpacked registry package");
 
+    // An untouched copy is used again, under the published names.
     handmade.write("Cargo.toml", &manifest);
     let configuration =
         "[source.crates-io]\nreplace-with = \"vendored\"\n\n[source.vendored]\ndirectory = \"vendor\"\n";
     handmade.write(".cargo/config.toml", configuration);
-    handmade.write("vendor/plain/src/lib.rs", "pub const WORD: &str = \"vendored\";");
-    let checksums = "{\"files\":{},\"package\":null}";
-    handmade.write("vendor/plain/.cargo-checksum.json", checksums);
+    let built = unlocked(&mut handmade);
+    assert_eq!(built.cargo.stdout, published);
+    assert_hit(&built, "plain");
+    assert_hit(&built, "build_script_build");
+
+    // An edited one is not, whatever the note beside it says.
+    handmade.write("vendor/plain/src/lib.rs", &source.replace("published", "edited!!!"));
+    let note = handmade.project.join("vendor/plain/.cargo-checksum.json");
+    let text = fs_err::read(&note).expect("cargo's note");
+    let mut checksums: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    checksums["files"] = serde_json::json!({});
+    fs_err::write(&note, checksums.to_string()).expect("written");
+    let built = unlocked(&mut handmade);
+    assert!(built.cargo.stdout.starts_with("edited!!! "), "{}", built.cargo.stdout);
+    assert_passed_through(&built, "plain", "differs from the published package");
+
+    // Nor is one whose archive is not here.
+    fs_err::remove_file(find(&handmade.user.home().join("registry/cache"), "plain-1.0.0.crate")).expect("removed");
+    handmade.write("vendor/plain/src/lib.rs", source);
+    let built = unlocked(&mut handmade);
+    assert!(
+        built.cargo.stdout.starts_with("published build_script_build "),
+        "{}",
+        built.cargo.stdout
+    );
+    assert_passed_through(&built, "plain", "its archive is not in cargo's home");
+}
+
+/// `cargo run` in a new target folder, where the lock file may change.
+fn unlocked(handmade: &mut Handmade) -> Built {
     handmade.new_target();
-    let unlocked = handmade.command(Through::Wrapper, ["run", "--quiet"]).unlocked();
-    let built = handmade.user.build(&unlocked).expect("a build");
-    assert_eq!(built.cargo.stdout, "vendored\n");
-    assert_eq!(outcome(&built, "plain").outcome, Outcome::PassedThrough);
+    let build = handmade.command(Through::Wrapper, ["run", "--quiet"]).unlocked();
+    handmade.user.build(&build).expect("a build")
 }

@@ -221,7 +221,10 @@ pub(super) fn hint(cause: Cause, about: Option<&str>) -> Option<String> {
             "`cargo vendor` or `[patch]` are for changed sources; to restore it remove the folder and run `cargo fetch`".into()
         }
         Cause::UnreadableSources => "remove the folder and run `cargo fetch`".into(),
-        Cause::Vendored | Cause::GitPackage => {
+        Cause::Vendored => {
+            "`cargo fetch` without the vendored configuration downloads the archive with which the copy is compared".into()
+        }
+        Cause::GitPackage => {
             "a release of it from crates.io could be shared; what comes from elsewhere is compiled here".into()
         }
         Cause::UnofficialToolchain | Cause::UnknownToolchain => "use a toolchain that rustup installs".into(),

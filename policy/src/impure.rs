@@ -10,21 +10,24 @@ pub fn is_impure_macro(crate_name: &str) -> bool {
 
 /// Sorted.
 const IMPURE_MACROS: &[&str] = &[
-    "const_random_macro", // a random number for each compilation
-    "crate_git_revision", // the repository around it
-    "diesel_migrations",  // lists a folder
-    "dotenv_codegen",     // `.env`
-    "dotenvy_macro",      // `.env`
-    "git_version_macro",  // the repository around it
-    "include_dir_macros", // lists a folder
-    "macro_string",       // `std::env::var`
-    "migrations_macros",  // lists a folder
-    "refinery_macros",    // lists a folder
-    "rust_embed_impl",    // lists a folder
-    "rust_i18n_macro",    // lists a folder
-    "soroban_sdk_macros", // files named by arguments
-    "sqlx_macros",        // a database, `DATABASE_URL`
-    "static_toml",        // a file named by an argument
+    "build_time",                    // the time
+    "compile_time",                  // the time, the compiler's path
+    "const_random_macro",            // a random number for each compilation
+    "crate_git_revision",            // the repository around it
+    "diesel_migrations",             // lists a folder
+    "dotenv_codegen",                // `.env`
+    "dotenv_codegen_implementation", // `.env`
+    "dotenvy_macro",                 // `.env`
+    "git_version_macro",             // the repository around it
+    "include_dir_macros",            // lists a folder
+    "macro_string",                  // `std::env::var`
+    "migrations_macros",             // lists a folder
+    "refinery_macros",               // lists a folder
+    "rust_embed_impl",               // lists a folder
+    "rust_i18n_macro",               // lists a folder
+    "soroban_sdk_macros",            // files named by arguments
+    "sqlx_macros",                   // a database, `DATABASE_URL`
+    "static_toml",                   // a file named by an argument
 ];
 
 #[cfg(test)]

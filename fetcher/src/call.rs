@@ -5,26 +5,24 @@
 //! looked up or stored under an incomplete key.
 //! Must not know what is done for the call.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::impure::is_impure_macro;
 use sealift_policy::invocation::{CrateType, Invocation, Unsupported};
-use sealift_policy::key::{Class, ExternContent, ExternInput, Inputs, KeyDocument, NoKey, OutDir, Package, env_counts};
+use sealift_policy::key::{Class, ExternContent, ExternInput, Inputs, KeyDocument, NoKey, OutDir, Package};
 use sealift_policy::local::{CallExtern, CallKind, CallSummary, OutputRecord};
 use sealift_policy::manifest::Role;
-use sealift_policy::name::{CrateName, CrateVersion};
 use sealift_policy::remap::{self, CanonicalExtern, Places};
 
 use crate::closure::{self, Closure};
 use crate::env::{self, Env};
-use crate::sources::{self, SourceProblem, Unpacked};
+use crate::sources::{self, SourceProblem};
 use crate::store::Store;
+use crate::surroundings::{is_in_registry, out_dir, package, script_variables, source_places, spellings, variables};
 use crate::toolchain::{self, Toolchain, ToolchainProblem};
-use crate::{known, native_search, script_output, tree};
+use crate::{known, native_search, tree};
 
 /// A call that is handled.
 #[derive(Debug)]
@@ -296,67 +294,6 @@ fn places(package_root: &Path, package: &Package, out_dir: Option<&OutDir>, tool
     }
 }
 
-/// Where the sources lie, and what stands for it.
-fn source_places(package_root: &Path, package: &Package) -> Vec<(PathBuf, String)> {
-    let (folder, canonical) = match package_root.parent() {
-        Some(registry) if is_in_registry(package_root) => (registry, remap::REGISTRY.to_owned()),
-        _ => (package_root, remap::package_folder(&package.name, &package.version)),
-    };
-    let spellings = spellings(folder).into_iter();
-    spellings.map(|folder| (folder, canonical.clone())).collect()
-}
-
-/// A quick look at the path; the files are compared with their archive later.
-fn is_in_registry(root: &Path) -> bool {
-    let parent = |path: &Path| path.parent().map(Path::to_owned);
-    parent(root)
-        .and_then(|id| parent(&id))
-        .is_some_and(|src| src.ends_with("registry/src"))
-}
-
-fn variables() -> Result<BTreeMap<String, String>, NotHandled> {
-    let mut counted = BTreeMap::new();
-    for (name, value) in env::all() {
-        let Some(name) = name.to_str().filter(|name| env_counts(name)) else {
-            continue;
-        };
-        let value = value.into_string().map_err(|_| NotHandled::NotUtf8(name.to_owned()))?;
-        counted.insert(name.to_owned(), value);
-    }
-    Ok(counted)
-}
-
-/// What the build script set for this call, with paths replaced.
-fn script_variables(env: &Env, out_dir: &OutDir, places: &Places) -> Result<BTreeMap<String, String>, NotHandled> {
-    let names = script_output::variables(&out_dir.path).map_err(NotHandled::ScriptOutput)?;
-    let mut variables = BTreeMap::new();
-    for name in names {
-        let Some(value) = env.raw(&name) else { continue };
-        let value = value.into_string().map_err(|_| NotHandled::NotUtf8(name.clone()))?;
-        variables.insert(name, remap::to_canonical_paths(&value, places));
-    }
-    Ok(variables)
-}
-
-fn package(
-    store: &Store,
-    root: &Path,
-    variables: &BTreeMap<String, String>,
-) -> Result<(Package, sources::Checked), NotHandled> {
-    let variable = |name: &str| variables.get(name).ok_or(NotHandled::NoPackage);
-    let name: CrateName = variable("CARGO_PKG_NAME")?.parse().map_err(|_| NotHandled::NoPackage)?;
-    let version: CrateVersion = (variable("CARGO_PKG_VERSION")?.parse()).map_err(|_| NotHandled::NoPackage)?;
-    let home = Env::process().cargo_home();
-    let unpacked = Unpacked::find(root, &format!("{name}-{version}"), home.as_deref())?;
-    let checked = sources::check(store, &unpacked)?;
-    let package = Package {
-        checksum: checked.checksum,
-        name,
-        version,
-    };
-    Ok((package, checked))
-}
-
 fn dependencies(store: &Store, invocation: &Invocation) -> Result<Vec<Dependency>, NotHandled> {
     let mut dependencies = vec![];
     for dependency in &invocation.externs {
@@ -406,28 +343,4 @@ fn closure(
         .objects()
         .ok_or_else(|| NotHandled::UnknownDependency("a library's object code".into()))?;
     Ok((closure, Some(objects)))
-}
-
-fn out_dir(env: &Env, sources: &[(PathBuf, String)]) -> Result<Option<(PathBuf, tree::Tree)>, NotHandled> {
-    let Some(path) = env.absolute_path(env::OUT_DIR) else {
-        return Ok(None);
-    };
-    path.to_str()
-        .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
-    let out_dirs = spellings(&path).into_iter().map(|folder| (folder, remap::OUT_DIR));
-    let sources = (sources.iter()).map(|(folder, canonical)| (folder.clone(), canonical.as_str()));
-    let folders: Vec<_> = out_dirs.chain(sources).collect();
-    let tree = tree::digest(&path, &folders).map_err(NotHandled::OutDir)?;
-    Ok(Some((path, tree)))
-}
-
-/// A folder as it was named and as the file system resolves it, which is how rustc sees the folder it runs in.
-fn spellings(folder: &Path) -> Vec<PathBuf> {
-    let mut spellings = vec![folder.to_owned()];
-    if let Ok(resolved) = fs::canonicalize(folder)
-        && resolved != folder
-    {
-        spellings.push(resolved);
-    }
-    spellings
 }

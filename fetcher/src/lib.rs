@@ -35,6 +35,7 @@ pub mod runner;
 pub mod script_output;
 pub mod sharing;
 pub mod sources;
+pub mod surroundings;
 pub mod toolchain;
 pub mod tree;
 pub mod trust_root;

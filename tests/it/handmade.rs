@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sealift_policy::local::{Outcome, UnitEvent};
 use sealift_tests::registry::{Published, Registry};
+use sealift_tests::sources::copy_tree;
 use sealift_tests::user::{Build, Built, Through, User};
 use tempfile::TempDir;
 
@@ -87,6 +88,13 @@ impl Handmade {
     pub(crate) fn run_anew(&mut self, env: &[(&str, &str)]) -> (String, Built) {
         self.new_target();
         self.run(env)
+    }
+
+    /// Gives the user another `CARGO_HOME` with the same downloads.
+    pub(crate) fn move_home(&mut self) {
+        let home = self.folder.path().join("another/cargo-home");
+        copy_tree(self.user.home(), &home).expect("a copy");
+        self.user = self.user.with_home(home);
     }
 
     /// The folder of everything.

@@ -260,7 +260,7 @@ fn equal_flags_have_equal_keys_wherever_they_are_set() {
     assert!(printed.starts_with("/mine/registry/src/"), "{printed}");
 }
 
-fn host() -> String {
+pub(crate) fn host() -> String {
     let version = run(clean_command("rustc").arg("-vV")).expect("rustc").stdout;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.expect("rustc names its host").to_owned()

@@ -111,6 +111,12 @@ impl User {
         Self { store, ..self.clone() }
     }
 
+    /// The same user with another `CARGO_HOME`.
+    #[must_use]
+    pub fn with_home(&self, home: PathBuf) -> Self {
+        Self { home, ..self.clone() }
+    }
+
     /// The local store's folder.
     pub fn store(&self) -> &Path {
         &self.store

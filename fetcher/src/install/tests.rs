@@ -86,6 +86,22 @@ fn installing_twice_leaves_nothing_beside() {
 }
 
 #[test]
+fn a_file_is_never_seen_in_part() {
+    let content = vec![7; 4 << 20];
+    let machine = Machine::with(&content);
+    for role in [Role::Rmeta, Role::Rlib, Role::ProcMacro] {
+        let (destination, _) = machine.install(role);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| (0..20).all(|_| fs::read(&destination).unwrap() == content));
+            while !reader.is_finished() {
+                machine.install(role);
+            }
+            assert!(reader.join().unwrap(), "{role:?}");
+        });
+    }
+}
+
+#[test]
 fn a_link_at_the_destination_is_replaced_not_followed() {
     let machine = Machine::with(b"x");
     let victim = machine.folder.path().join("victim");

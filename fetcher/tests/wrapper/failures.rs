@@ -133,3 +133,35 @@ fn a_build_that_is_killed_at_any_moment_is_right_the_next_time() {
         }
     }
 }
+
+#[test]
+fn a_store_without_room_is_a_local_compilation() {
+    let machine = Machine::new();
+    let package = machine.library("big", "pub static DATA: [u8; 3_000_000] = [1; 3_000_000];\n");
+    let plain = machine.build(&package, "plain");
+    machine.outcome(&plain);
+    fs_err::remove_dir_all(machine.store()).unwrap();
+    fs_err::create_dir(machine.store()).unwrap();
+    // From no room for a record, over room for records and metadata, to room for one library of two that are needed.
+    for size in [4096, 65_536, 1_000_000, 4_500_000] {
+        let call = machine.build(&package, &format!("target-{size}"));
+        let wrapped = machine.command(&call);
+        let mut roomless = std::process::Command::new("bwrap");
+        roomless.args(["--dev-bind", "/", "/", "--size", &size.to_string(), "--tmpfs"]);
+        roomless
+            .arg(machine.store())
+            .arg(wrapped.get_program())
+            .args(wrapped.get_args());
+        roomless.current_dir(&package.root).env_clear();
+        for (name, value) in wrapped.get_envs() {
+            value.map(|value| roomless.env(name, value));
+        }
+        let output = roomless.output().unwrap();
+        assert!(output.status.success(), "{size}: {}", stderr(&output));
+        assert_eq!(announcements(&output), 1, "{size}");
+        assert_eq!(diagnostics(&output), Vec::<String>::new(), "{size}");
+        assert!(call.output("rlib").is_file() && call.output("d").is_file());
+        let left = names(&call.out_dir);
+        assert!(!left.iter().any(|name| name.contains("sealift")), "{left:?}");
+    }
+}

@@ -183,9 +183,9 @@ fn job_tokens_reach_the_compiler_of_a_handled_unit() {
     );
     assert_eq!(machine.last_event().outcome, Outcome::Compiled);
 
-    // That it would: the same without the descriptors.
+    // That it would: descriptors that nobody has opened.
     let without = machine.build(&machine.library("b", "pub fn b() {}\n"), "target");
-    let without = without.env("CARGO_MAKEFLAGS", "-j --jobserver-fds=8,9 --jobserver-auth=8,9");
+    let without = without.env("CARGO_MAKEFLAGS", "-j --jobserver-fds=208,209 --jobserver-auth=208,209");
     assert!(stderr(&machine.run(&without)).contains("jobserver"));
 }
 
@@ -244,6 +244,35 @@ fn without_a_home_folder_everything_is_compiled_as_without_a_wrapper() {
     let plain = machine.run(&call.plain());
     assert_eq!(stderr(&output), stderr(&plain));
     assert!(!machine.store().exists());
+}
+
+#[test]
+fn folders_with_very_long_names_work_or_are_left_alone() {
+    let machine = Machine::new();
+    // Longer than a socket's name may be, and as long as a file's may be.
+    let long = ["long"; 60].join("/");
+    let call = machine.build(&library(&machine), &long);
+    assert_eq!(machine.outcome(&call), Outcome::Compiled);
+    assert_eq!(
+        machine.outcome(&machine.build(&library(&machine), &"x".repeat(255))),
+        Outcome::HitCompiled
+    );
+    let deep = machine.path(&long).join("store");
+    let call = machine
+        .build(&library(&machine), "t")
+        .env("SEALIFT_STORE", deep.display());
+    assert!(machine.run(&call).status.success());
+    assert!(deep.join("v1/units").is_dir());
+    // A file's name that leaves no room for one beside it.
+    let extra = format!("extra-filename=-{}", "x".repeat(240));
+    let old = format!("extra-filename={}", crate::machine::EXTRA);
+    let (ours, plain) = (
+        machine.build(&library(&machine), "ours"),
+        machine.build(&library(&machine), "plain"),
+    );
+    let ours = machine.run(&ours.instead(&old, &extra));
+    let plain = machine.run(&plain.plain().instead(&old, &extra));
+    assert_eq!(ours.status, plain.status, "{}", stderr(&ours));
 }
 
 #[test]

@@ -55,6 +55,8 @@ fn a_build_folder_on_another_file_system_apart_from_the_target_folder_works() {
     let elsewhere = tempfile::tempdir_in(ANOTHER_FILE_SYSTEM).expect("a folder in memory");
     let run = |person: &Person| {
         let run = person.command(Through::Wrapper, ["run", "-v"]);
+        // Containers have little memory for files.
+        let run = run.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         run.env("CARGO_BUILD_BUILD_DIR", elsewhere.path())
     };
     let first = person.run(&run(&person));
@@ -62,7 +64,10 @@ fn a_build_folder_on_another_file_system_apart_from_the_target_folder_works() {
     assert_nothing_done(&person.run(&run(&person)));
     // The target folder of another checkout lies beside the store again.
     person.second_checkout();
-    let second = person.run(&person.command(Through::Wrapper, ["run", "-v"]));
+    let second = person
+        .command(Through::Wrapper, ["run", "-v"])
+        .env("CARGO_PROFILE_DEV_DEBUG", "0");
+    let second = person.run(&second);
     assert_nearly_all_hit(&second);
     assert!(
         second.units.units.iter().any(|unit| unit.shared_bytes > 0),

@@ -16,6 +16,7 @@ mod keys;
 mod layouts;
 mod miss;
 mod outage;
+mod pitfalls;
 mod profiles;
 mod projects;
 mod protocol;

@@ -32,6 +32,9 @@ pub struct State {
     pub fetcher: String,
     /// What it does.
     pub stage: Stage,
+    /// What has come of an answer and what will come, in bytes; both 0 while that is not known.
+    #[serde(default)]
+    pub answer: (u64, u64),
     /// What looks like an attack, on one line.
     pub alarm: Option<String>,
 }
@@ -40,7 +43,11 @@ pub struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// It finds out which units there are: each may still be found.
+    /// It asks cargo what it plans: any unit may still be found.
+    Planning,
+    /// It waits for the public store to say which units there are.
+    Asking,
+    /// It checks what the public store has said.
     Choosing,
     /// It fetches the units that have a file below `flight/`.
     Fetching,
@@ -149,6 +156,7 @@ impl State {
             version: 1,
             fetcher: String::new(),
             stage: Stage::Done,
+            answer: (0, 0),
             alarm: None,
         }
     }

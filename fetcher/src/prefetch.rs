@@ -27,7 +27,7 @@ use sealift_policy::wire::{KnownHead, LookupRequest, MAX_LOOKUP_IDS};
 
 use crate::cargo::Network;
 use crate::heads::{Heads, Log};
-use crate::remote::Remote;
+use crate::remote::{Arriving, Remote};
 use budget::Limits;
 use deposit::Deposit;
 use download::{Downloads, Failed};
@@ -75,6 +75,15 @@ pub(crate) enum Step<'a> {
     Planning,
     /// Asking the public store for so many units.
     LookingUp(usize),
+    /// So much of the answer has come, in bytes; `expected` is 0 where that is not said.
+    Answering {
+        /// Bytes that have come.
+        received: u64,
+        /// Bytes that will come.
+        expected: u64,
+    },
+    /// Checking the answer.
+    Choosing,
     /// Fetching so many units. What is not on its way now will not come.
     Downloading(usize),
     /// One of them is through.
@@ -119,7 +128,12 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
         .collect();
 
     order.watch.step(Step::LookingUp(missing.len()));
-    let answer = remote.lookup(&request(order.toolchain, &missing, &known)).await;
+    let (arriving, question) = (Arriving::default(), request(order.toolchain, &missing, &known));
+    let answer = tokio::select! {
+        answer = remote.lookup(&question, &arriving) => answer,
+        never = tell(&arriving, order.watch) => never,
+    };
+    order.watch.step(Step::Choosing);
     fetched.event.bytes = remote.budget().received();
     let answer = answer.map_err(|error| chain(&error))?;
     if answer.version != 1 {
@@ -169,6 +183,19 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     omitted::examine(&remote, &deposit, &selection.omitted, fetched, order.watch).await;
     fetched.event.bytes = remote.budget().received();
     remote.broken().map_or(Ok(()), |reason| Err(reason.to_owned()))
+}
+
+/// Tells how much of the answer has come, for ever.
+async fn tell<T>(arriving: &Arriving, watch: &dyn Watch) -> T {
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(flights::TELL).await;
+        let (received, expected) = (arriving.received(), arriving.expected());
+        if received > told {
+            told = received;
+            watch.step(Step::Answering { received, expected });
+        }
+    }
 }
 
 fn request(toolchain: &Toolchain, missing: &[PlanId], known: &AcceptedHeads) -> LookupRequest {

@@ -140,7 +140,11 @@ impl Remote {
     }
 
     /// `POST /v1/lookup`.
-    pub(crate) async fn lookup(&self, request: &LookupRequest) -> Result<LookupResponse, RemoteError> {
+    pub(crate) async fn lookup(
+        &self,
+        request: &LookupRequest,
+        arriving: &Arriving,
+    ) -> Result<LookupResponse, RemoteError> {
         let url = self.url("v1/lookup");
         let body = serde_json::to_vec(request).expect("requests have string keys only");
         let request = self
@@ -148,7 +152,9 @@ impl Remote {
             .post(url.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let answer = self.bytes(&url, request, MAX_LOOKUP_ANSWER, Kind::Answer).await;
+        let answer = self
+            .bytes(&url, request, MAX_LOOKUP_ANSWER, Kind::Answer(arriving))
+            .await;
         // A store without the address cannot be used at all, unlike one that lacks an object.
         if let Err(RemoteError::Absent(url)) = &answer {
             self.leave_alone(&format!("`{url}` is not there"));
@@ -247,13 +253,13 @@ impl Remote {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(too_long());
         }
-        if let Kind::Binary(arriving) = kind {
+        if let Kind::Answer(arriving) | Kind::Binary(arriving) = kind {
             arriving.expect(response.content_length().unwrap_or_default());
         }
         let mut body = Vec::new();
         while let Some(piece) = self.step(url, &mut window, response.chunk()).await? {
             self.budget.arrived(piece.len() as u64);
-            if let Kind::Binary(arriving) = kind {
+            if let Kind::Answer(arriving) | Kind::Binary(arriving) = kind {
                 arriving.arrived(piece.len() as u64);
             }
             if body.len() as u64 + piece.len() as u64 > limit {
@@ -293,7 +299,7 @@ impl Remote {
 /// What kind of content an answer must claim to be.
 #[derive(Debug, Clone, Copy)]
 enum Kind<'a> {
-    Answer,
+    Answer(&'a Arriving),
     Json,
     Binary(&'a Arriving),
     Text,
@@ -374,7 +380,7 @@ fn check_head(url: &Url, response: &Response, kind: Kind<'_>) -> Result<(), Remo
         .trim()
         .to_ascii_lowercase();
     let fits = match kind {
-        Kind::Answer | Kind::Json => kind_found == "application/json",
+        Kind::Answer(_) | Kind::Json => kind_found == "application/json",
         // What serves static files may call them anything, but a page for people is none of ours.
         Kind::Binary(_) => {
             !kind_found.starts_with("text/") && !kind_found.contains("json") && !kind_found.contains("html")

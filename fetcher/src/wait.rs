@@ -3,6 +3,7 @@
 //! Owns how long. A build loses at most its patience (`SEALIFT_PATIENCE`, 2 s) to waiting for nothing, over all units
 //! together; so long is waited for whatever is on its way, and longer only for a unit that visibly arrives and takes
 //! less time in all than compiling it. (What downloads more slowly than it compiles, the fetching process leaves alone.)
+//! Time in which this machine itself plans, verifies or decompresses does not count: compiling would take more of it.
 //! Must not know the network: it looks at what the fetching process writes into the local store.
 
 use std::thread;
@@ -29,52 +30,103 @@ pub enum Waited {
 pub fn for_unit(store: &Store, prefetch: &Prefetch, patience: Duration, key: UnitKey) -> Waited {
     let begin = Instant::now();
     let mut limit = patience.saturating_sub(prefetch.waited_in_vain());
+    // Waiting for the network alone: what this machine has to do is not the network's fault.
+    let mut waited = Duration::ZERO;
     let mut seen = 0;
+    let mut looked = begin;
     loop {
         // What is asked after is written before the flight's file goes, so the order of these questions matters.
-        let flight = Flight::of(store, key);
-        let choosing = flight.is_none() && may_still_be_found(prefetch, begin.elapsed());
+        let on_its_way = OnItsWay::now(store, prefetch, key, begin.elapsed());
         if store.path(&local::unit_path(key)).exists() {
             return Waited::Arrived;
         }
-        if flight.is_none() && !choosing {
-            return Waited::NotComing;
-        }
-        let waited = begin.elapsed();
-        if waited >= limit {
-            let arriving = flight.filter(|flight| flight.received > seen);
-            match arriving.and_then(|flight| Some((flight.received, until(&flight, waited)?))) {
-                Some((received, until)) => (limit, seen) = (until, received),
-                None => {
-                    prefetch.add_waited_in_vain(waited);
-                    return Waited::InVain(waited);
+        match on_its_way {
+            OnItsWay::No => return Waited::NotComing,
+            OnItsWay::Here if begin.elapsed() > LONGEST => return Waited::NotComing,
+            OnItsWay::Here => {}
+            OnItsWay::InTheNetwork(arriving) => {
+                waited += looked.elapsed();
+                if waited >= limit {
+                    match until(&arriving, waited).filter(|_| arriving.received > seen) {
+                        Some(until) => (limit, seen) = (until, arriving.received),
+                        None => {
+                            prefetch.add_waited_in_vain(waited);
+                            return Waited::InVain(waited);
+                        }
+                    }
                 }
             }
         }
+        looked = Instant::now();
         thread::sleep(POLL);
     }
 }
 
-/// A prefetch that was just begun has said nothing yet.
-fn may_still_be_found(prefetch: &Prefetch, waited: Duration) -> bool {
-    match prefetch.state() {
-        Some(state) => state.stage == Stage::Choosing && state.is_running(),
-        None => waited < START,
+/// Where a unit is, as far as can be seen.
+#[derive(Debug, PartialEq, Eq)]
+enum OnItsWay {
+    /// Nobody fetches it, and nobody will.
+    No,
+    /// This machine works on it, or still finds out whether it is to be fetched.
+    Here,
+    /// It, or the answer that says whether it is to be fetched, is to come over the network.
+    InTheNetwork(Arriving),
+}
+
+/// What comes over the network.
+#[derive(Debug, PartialEq, Eq)]
+struct Arriving {
+    received: u64,
+    expected: u64,
+    worth: Duration,
+}
+
+impl OnItsWay {
+    fn now(store: &Store, prefetch: &Prefetch, key: UnitKey, waited: Duration) -> Self {
+        if let Some(flight) = Flight::of(store, key) {
+            if flight.expected > 0 && flight.received >= flight.expected {
+                return Self::Here;
+            }
+            return Self::InTheNetwork(Arriving {
+                received: flight.received,
+                expected: flight.expected,
+                worth: Duration::from_millis(flight.worth_ms),
+            });
+        }
+        let Some(state) = prefetch.state() else {
+            // One that was just begun has said nothing yet.
+            return if waited < START { Self::Here } else { Self::No };
+        };
+        match state.stage {
+            Stage::Planning | Stage::Choosing if state.is_running() => Self::Here,
+            Stage::Asking if state.is_running() => Self::InTheNetwork(Arriving {
+                received: state.answer.0,
+                expected: state.answer.1,
+                worth: LONGEST_ANSWER,
+            }),
+            _ => Self::No,
+        }
     }
 }
 
 /// How long in all it is waited for at the rate so far, and a little more. `None` where nothing speaks for its arrival,
 /// or where compiling it is faster.
-fn until(flight: &Flight, waited: Duration) -> Option<Duration> {
-    if flight.received == 0 || flight.expected == 0 {
+fn until(arriving: &Arriving, waited: Duration) -> Option<Duration> {
+    if arriving.received == 0 || arriving.expected == 0 {
         return None;
     }
-    let rest = flight.expected.saturating_sub(flight.received);
+    let rest = arriving.expected.saturating_sub(arriving.received);
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let remaining = waited.mul_f64(rest as f64 / flight.received as f64);
+    let remaining = waited.mul_f64(rest as f64 / arriving.received as f64);
     let until = waited + remaining.mul_f64(1.25) + POLL * 30;
-    (until < Duration::from_millis(flight.worth_ms)).then_some(until)
+    (until < arriving.worth).then_some(until)
 }
+
+/// Longest time that an answer which visibly arrives is waited for.
+const LONGEST_ANSWER: Duration = Duration::from_secs(6);
+
+/// Longest time that is waited for this machine itself: more means that something of ours is stuck.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// How often is looked.
 const POLL: Duration = Duration::from_millis(3);
@@ -109,6 +161,7 @@ mod tests {
             version: 1,
             fetcher: this.to_string(),
             stage,
+            answer: (0, 0),
             alarm: None,
         };
         prefetch.set_state(&state).unwrap();
@@ -145,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_patience_is_for_the_whole_build() {
-        let scene = scene(Stage::Choosing);
+        let scene = scene(Stage::Asking);
         assert!(matches!(scene.wait(), Waited::InVain(waited) if waited >= PATIENCE));
         assert!(scene.prefetch.waited_in_vain() >= PATIENCE);
         scene.flight(60_000, 0, 0);
@@ -161,14 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn what_this_machine_has_to_do_is_not_the_network_s_fault() {
+        let scene = scene(Stage::Planning);
+        let now = |waited| OnItsWay::now(&scene.store, &scene.prefetch, scene.key, waited);
+        assert_eq!(now(PATIENCE * 10), OnItsWay::Here);
+        scene.flight(60_000, 7, 10);
+        assert!(matches!(now(Duration::ZERO), OnItsWay::InTheNetwork(_)));
+        scene.flight(60_000, 10, 10);
+        assert_eq!(now(Duration::ZERO), OnItsWay::Here);
+    }
+
+    #[test]
     fn what_visibly_arrives_may_take_longer_while_that_beats_compiling_it() {
         let waited = Duration::from_secs(2);
-        let flight = |received, expected, worth_ms| Flight {
-            version: 1,
-            fetcher: String::new(),
-            worth_ms,
+        let flight = |received, expected, worth_ms| Arriving {
             received,
             expected,
+            worth: Duration::from_millis(worth_ms),
         };
         assert_eq!(until(&flight(0, 100, 60_000), waited), None);
         assert_eq!(until(&flight(50, 0, 60_000), waited), None);

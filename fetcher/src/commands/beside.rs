@@ -76,7 +76,8 @@ impl Beside {
         let state = State {
             version: 1,
             fetcher: this.map(|this| this.to_string()).unwrap_or_default(),
-            stage: Stage::Choosing,
+            stage: Stage::Planning,
+            answer: (0, 0),
             alarm: None,
         };
         prefetch.set_state(&state)?;
@@ -97,7 +98,10 @@ impl Beside {
 impl Watch for Beside {
     fn step(&self, step: Step<'_>) {
         match step {
-            Step::Planning | Step::LookingUp(_) | Step::Downloaded => {}
+            Step::Planning | Step::Downloaded => {}
+            Step::LookingUp(_) => self.say(|state| state.stage = Stage::Asking),
+            Step::Answering { received, expected } => self.say(|state| state.answer = (received, expected)),
+            Step::Choosing => self.say(|state| state.stage = Stage::Choosing),
             Step::Downloading(_) => self.say(|state| state.stage = Stage::Fetching),
             Step::Alarm(alarm) => self.say(|state| {
                 // The first one says enough; the others are in the build's events.

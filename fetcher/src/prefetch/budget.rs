@@ -50,7 +50,7 @@ impl Limits {
         Self {
             connect: patience,
             stall: patience,
-            lookup: patience * 5,
+            lookup: patience * 3,
             downloads: Duration::from_secs(120).max(patience),
         }
     }

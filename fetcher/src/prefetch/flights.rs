@@ -127,7 +127,7 @@ fn worth_ms(offer: &Offer) -> u64 {
 }
 
 /// How often the local store is told.
-const TELL: Duration = Duration::from_millis(100);
+pub(super) const TELL: Duration = Duration::from_millis(100);
 
 /// What the smallest unit may take to compile.
 const SHORTEST: Duration = Duration::from_millis(500);

@@ -7,7 +7,7 @@ mod judge;
 mod known;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -71,7 +71,8 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<Exit>
             .map_or("unit".to_owned(), |name| format!("unit of `{name}`"));
         shell::data(&format!("the last build compiled no {what}\n"))?;
     } else {
-        let all: String = explanations.iter().map(text).collect();
+        let mut hinted = BTreeSet::new();
+        let all: String = explanations.iter().map(|unit| text(unit, &mut hinted)).collect();
         shell::data(&(all + &summary(&explanations)))?;
     }
     Ok(Exit::Success)
@@ -120,7 +121,8 @@ fn explain(judge: &Judge<'_>, unit: &UnitEvent) -> Explanation {
     explanation
 }
 
-fn text(explanation: &Explanation) -> String {
+/// A hint is given once: what many units have in common is mended once.
+fn text<'a>(explanation: &'a Explanation, hinted: &mut BTreeSet<&'a str>) -> String {
     let name = explanation.package.as_ref().unwrap_or(&explanation.crate_name);
     let mut text = format!(
         "{:<15}{name} ({}): {}\n",
@@ -137,7 +139,9 @@ fn text(explanation: &Explanation) -> String {
             fields.join(", ")
         ));
     }
-    if let Some(hint) = &explanation.hint {
+    if let Some(hint) = &explanation.hint
+        && hinted.insert(hint)
+    {
         line(format!("hint: {hint}"));
     }
     text

@@ -109,7 +109,7 @@ fn a_miss_names_the_field_in_which_it_differs_from_the_closest_known_unit() {
         (explained[0].cause, explained[0].about.as_deref()),
         (Some(Cause::Profile), Some("opt-level"))
     );
-    insta::assert_snapshot!(text(&explained[0]).replace(&near.short(), "<key>"), @r"
+    insta::assert_snapshot!(text(&explained[0], &mut BTreeSet::new()).replace(&near.short(), "<key>"), @r"
     compiled       syn@1.0.0 (syn): `opt-level` is `3` here, `2` for the closest known unit (profile or `RUSTFLAGS`)
                    differs from the known unit <key> in: codegen.opt-level
                    hint: without `opt-level` in `[profile]` or `RUSTFLAGS` more is published; `cargo sealift request` asks for it as it is
@@ -289,6 +289,16 @@ fn a_cycle_of_causes_ends() {
         "dependency `a` was not compiled by Sealift",
     );
     assert_eq!(machine.explains(&units([a, b])).len(), 2);
+}
+
+#[test]
+fn a_hint_is_given_once() {
+    let machine = Machine::new();
+    let key = machine.knows("syn", json!({}));
+    let explained = machine.explains(&units([compiled("syn", key), compiled("syn", key)]));
+    let mut hinted = BTreeSet::new();
+    let said = explained.iter().map(|unit| text(unit, &mut hinted)).collect::<String>();
+    assert_eq!(said.matches("hint:").count(), 1, "{said}");
 }
 
 #[test]

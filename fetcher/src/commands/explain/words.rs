@@ -191,7 +191,7 @@ pub(super) fn hint(cause: Cause, about: Option<&str>) -> Option<String> {
             "without `{about}` in `[profile]` or `RUSTFLAGS` more is published; `cargo sealift request` asks for it as it is"
         ),
         Cause::Rustflags => format!(
-            "set `{about}` for your own crates only (in `.cargo/config.toml` it counts for all), or leave it out"
+            "`{about}` in `RUSTFLAGS` or in `rustflags` of `.cargo/config.toml` counts for every dependency: leave it out where it is not needed"
         ),
         Cause::NativeProcessor => {
             "name a processor instead of `native`; such code runs on this machine only and is never shared".into()

@@ -24,7 +24,11 @@ pub(super) fn met(cause: Cause, about: Option<&str>) -> Option<String> {
             )
         }
         Cause::GitPackage => format!("`{about}` comes from a git repository: only packages of crates.io are handled"),
-        Cause::Vendored => format!("`{about}` is a vendored copy: only what cargo itself unpacks is handled"),
+        Cause::Vendored => {
+            format!(
+                "`{about}` is a vendored copy that nothing here can be compared with: its archive is not in cargo's home"
+            )
+        }
         Cause::EditedSources => format!("the sources in `{about}` differ from the published package"),
         Cause::NativeProcessor => format!("`{about}` asks for code for this very machine's processor"),
         _ => return None,

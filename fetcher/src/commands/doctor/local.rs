@@ -248,6 +248,7 @@ fn evidence(context: &Context) -> Option<Finding> {
 mod tests {
     use super::super::State as Judged;
     use super::*;
+    use crate::env::Env;
 
     #[test]
     fn a_clock_in_1970_or_behind_a_signed_head_is_a_problem() {
@@ -258,6 +259,30 @@ mod tests {
         assert_eq!(judge_clock(now, head(60)).state, Judged::Ok);
         assert_eq!(judge_clock(now, None).state, Judged::Ok);
         assert_eq!(judge_clock(now, Some(u64::MAX)).state, Judged::Problem);
+    }
+
+    // T28
+    #[test]
+    fn a_missing_or_unreadable_trust_policy_is_one_clear_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let judged = |policy: &str| {
+            let env = Env::made_up([
+                (env::HOME, folder.path().as_os_str()),
+                (env::URL, "https://sealift.example".as_ref()),
+                (env::TRUST_ROOT, policy.as_ref()),
+            ]);
+            trust(&Context::of(env))
+        };
+        let unreadable = folder.path().join("policy.json");
+        fs_err::write(&unreadable, "{}").unwrap();
+        for policy in ["", "/nowhere/policy.json", unreadable.to_str().unwrap()] {
+            let finding = judged(policy);
+            assert_eq!(finding.state, Judged::Problem, "{policy}");
+            assert!(
+                !finding.message.contains('\n') && finding.remedy.is_some(),
+                "{finding:?}"
+            );
+        }
     }
 
     #[test]

@@ -134,6 +134,28 @@ mod tests {
         );
     }
 
+    // F17
+    #[test]
+    fn a_build_that_does_not_fit_is_told() {
+        use sealift_policy::local::{BuildEvent, Outcome, UnitEvent};
+        let folder = tempfile::tempdir().unwrap();
+        let json = serde_json::json!({
+            "event": "unit", "crate_name": "syn", "outcome": Outcome::HitCompiled, "wrapper_us": 0, "compile_ms": 0, "bytes": 2000,
+        });
+        let event: BuildEvent = serde_json::from_value(json).unwrap();
+        assert!(matches!(&event, BuildEvent::Unit(UnitEvent { bytes: 2000, .. })));
+        crate::events::append(folder.path(), "1-2".parse().unwrap(), &event).unwrap();
+        let of = |limit: &str| {
+            let findings = check(&context(folder.path(), &[(env::MAX_SIZE, limit)]));
+            findings
+                .into_iter()
+                .find(|finding| finding.check == "size limit")
+                .unwrap()
+                .state
+        };
+        assert_eq!((of("1kB"), of("2kB")), (State::Warning, State::Ok));
+    }
+
     #[test]
     fn little_room_is_told() {
         assert_eq!(judge_room(1 << 20).state, State::Warning);

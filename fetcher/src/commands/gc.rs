@@ -8,10 +8,12 @@ mod records;
 mod sweep;
 mod toolchains;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::local;
 use serde::Serialize;
 
@@ -23,7 +25,7 @@ use crate::in_use::{self, InUse};
 use crate::report::shell::{self, Shell, Verbosity, bytes, count};
 use crate::size::Size;
 use crate::store::Store;
-use inventory::Inventory;
+use inventory::{Inventory, Moment};
 use sweep::{Limits, Sweep, sweep};
 
 /// Seconds of a day.
@@ -130,6 +132,12 @@ fn sweep_once_a_day(root: &Path, limit: Size, now: i64) -> anyhow::Result<Option
     job.run(root, &limits).map(Some)
 }
 
+/// What the inventory saw of each file.
+struct Seen {
+    units: BTreeMap<UnitKey, Moment>,
+    blobs: BTreeMap<Digest, Moment>,
+}
+
 struct Job {
     store: Store,
     now: i64,
@@ -158,9 +166,15 @@ impl Job {
             return Ok(report);
         };
         let total: u64 = inventory.blobs.values().map(|blob| blob.size).sum();
+        let seen = Seen {
+            units: inventory.units.iter().map(|unit| (unit.key, unit.record)).collect(),
+            blobs: (inventory.blobs.iter())
+                .map(|(digest, blob)| (*digest, blob.changed))
+                .collect(),
+        };
         let mut sweep = sweep(inventory, &InUse::now(root)?, limits);
         if !self.dry_run {
-            self.sweep(&mut sweep)?;
+            self.sweep(&mut sweep, &seen)?;
         }
         report.units = sweep.units.len() as u64;
         report.outputs = sweep.blobs.len() as u64;
@@ -169,14 +183,12 @@ impl Job {
         Ok(report)
     }
 
-    fn sweep(&self, sweep: &mut Sweep) -> anyhow::Result<()> {
+    fn sweep(&self, sweep: &mut Sweep, seen: &Seen) -> anyhow::Result<()> {
         // A build may have come for a unit since the store was looked at. Then no output goes: what no unit names any
         // more is found the next time.
-        let is_unused = |path: &Path| in_use::last_used(path).is_some_and(|used| used < self.now);
+        let record = |key: &UnitKey| Moment::of(&self.store.path(&local::unit_path(*key)));
         let all = sweep.units.len();
-        sweep
-            .units
-            .retain(|key| is_unused(&self.store.path(&local::unit_path(*key))));
+        sweep.units.retain(|key| record(key).as_ref() == seen.units.get(key));
         if sweep.units.len() < all {
             sweep.blobs.clear();
             sweep.freed = 0;
@@ -186,7 +198,7 @@ impl Job {
         }
         for digest in &sweep.blobs {
             let blob = self.store.path(&local::cas_path(*digest));
-            if is_unused(&blob) {
+            if Moment::of(&blob).as_ref() == seen.blobs.get(digest) {
                 remove(&blob)?;
             }
         }
@@ -208,8 +220,6 @@ fn remove(path: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use sealift_policy::digest::Digest;
-
     use super::*;
     use crate::store::Mode;
 
@@ -261,6 +271,27 @@ mod tests {
         };
         assert_eq!(job.run(folder.path(), &limits).unwrap().freed_bytes, 6);
         assert!(store.blob(digest, 6).is_some());
+    }
+
+    #[test]
+    fn what_was_used_a_moment_ago_by_a_build_that_has_ended_can_go() {
+        let (folder, store, digest) = store_with_an_orphan();
+        let now = clock::seconds();
+        let job = Job {
+            store: store.clone(),
+            now,
+            until: None,
+            dry_run: false,
+        };
+        let limits = Limits {
+            bytes: 0,
+            used_before: None,
+            compilers: None,
+            orphans_before: now + 1,
+            young_since: i64::MAX,
+        };
+        assert_eq!(job.run(folder.path(), &limits).unwrap().outputs, 1);
+        assert_eq!(store.blob(digest, 6), None);
     }
 
     #[test]

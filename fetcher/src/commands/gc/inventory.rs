@@ -3,6 +3,7 @@
 //! Must not know what is to go.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,8 +12,25 @@ use sealift_policy::key::KeyDocument;
 use sealift_policy::local::{self, LocalUnit};
 use sealift_policy::manifest::Manifest;
 
-use crate::in_use::last_used;
 use crate::store::Store;
+
+/// When the kernel last saw a file of the store change, be linked or be marked: exact, to notice whoever comes meanwhile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Moment {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Moment {
+    /// Of a file; `None` when it is gone.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs_err::symlink_metadata(path).ok()?;
+        Some(Self {
+            seconds: metadata.ctime(),
+            nanoseconds: metadata.ctime_nsec(),
+        })
+    }
+}
 
 /// One stored unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +39,8 @@ pub(super) struct Candidate {
     pub(super) outputs: Vec<Digest>,
     /// When it was stored or last used, in seconds since 1970.
     pub(super) used: i64,
+    /// The same of its record, exactly.
+    pub(super) record: Moment,
     /// What its compiler says of itself, when that was asked for and is known.
     pub(super) compiler: Option<String>,
 }
@@ -31,6 +51,8 @@ pub(super) struct Blob {
     pub(super) size: u64,
     /// When it was stored or last linked into a target folder, in seconds since 1970.
     pub(super) used: i64,
+    /// The same, exactly.
+    pub(super) changed: Moment,
 }
 
 /// All of them.
@@ -57,11 +79,11 @@ impl Inventory {
                 return None;
             }
             let digest = path.file_name().and_then(|name| name.to_str()?.parse().ok());
-            if let (Some(digest), Ok(metadata), Some(used)) =
-                (digest, fs_err::symlink_metadata(&path), last_used(&path))
+            if let (Some(digest), Ok(metadata), Some(changed)) =
+                (digest, fs_err::symlink_metadata(&path), Moment::of(&path))
             {
-                let size = metadata.len();
-                inventory.blobs.insert(digest, Blob { size, used });
+                let (size, used) = (metadata.len(), changed.seconds);
+                inventory.blobs.insert(digest, Blob { size, used, changed });
             }
         }
         for unit in &mut inventory.units {
@@ -76,7 +98,7 @@ impl Inventory {
 }
 
 fn candidate(store: &Store, path: &Path, with_compiler: bool) -> Option<Candidate> {
-    let used = last_used(path)?;
+    let record = Moment::of(path)?;
     let unit: LocalUnit = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
     let manifest = Manifest::from_canonical(unit.manifest.as_bytes()).ok()?;
     let document = with_compiler.then(|| fs_err::read(store.path(&local::key_path(unit.unit_key))).ok());
@@ -86,7 +108,8 @@ fn candidate(store: &Store, path: &Path, with_compiler: bool) -> Option<Candidat
     Some(Candidate {
         key: unit.unit_key,
         outputs: manifest.outputs.iter().map(|output| output.sha256).collect(),
-        used,
+        used: record.seconds,
+        record,
         compiler: document.map(|(_, document)| document.compiler.verbose_version),
     })
 }

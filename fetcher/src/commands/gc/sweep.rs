@@ -82,7 +82,7 @@ pub(super) fn sweep(inventory: Inventory, in_use: &InUse, limits: &Limits) -> Sw
 
 #[cfg(test)]
 mod tests {
-    use super::super::inventory::{Blob, Candidate};
+    use super::super::inventory::{Blob, Candidate, Moment};
     use super::*;
 
     fn digest(name: &str) -> Digest {
@@ -98,12 +98,17 @@ mod tests {
             key: key(name),
             outputs: outputs.iter().map(|output| digest(output)).collect(),
             used,
+            record: Moment::default(),
             compiler: None,
         }
     }
 
     fn inventory(units: Vec<Candidate>, blobs: &[&str]) -> Inventory {
-        let blob = Blob { size: 10, used: 0 };
+        let blob = Blob {
+            size: 10,
+            used: 0,
+            changed: Moment::default(),
+        };
         Inventory {
             blobs: blobs.iter().map(|name| (digest(name), blob)).collect(),
             units,

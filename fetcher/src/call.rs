@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::impure::is_impure_macro;
-use sealift_policy::invocation::{CrateType, Invocation, Unsupported};
+use sealift_policy::invocation::{CrateType, Invocation, SearchPath, Unsupported};
 use sealift_policy::key::{Class, ExternContent, ExternInput, Inputs, KeyDocument, NoKey, OutDir, Package};
 use sealift_policy::local::{CallExtern, CallKind, CallSummary, OutputRecord};
 use sealift_policy::manifest::Role;
@@ -198,6 +198,16 @@ impl Call {
                 &self.toolchain,
             )
         }
+    }
+
+    /// Folders in which cargo lets rustc look for native libraries and the canonical call does not.
+    pub fn foreign_search(&self) -> impl Iterator<Item = &SearchPath> {
+        let own = self.out_dir.as_ref().map(|out_dir| out_dir.path.as_path());
+        let is_own = move |search: &&SearchPath| own.is_some_and(|own| search.path.starts_with(own));
+        self.invocation
+            .native_search
+            .iter()
+            .filter(move |search| !is_own(search))
     }
 
     /// Its externs under canonical names.

@@ -78,6 +78,7 @@ pub fn not_shareable(not_kept: &NotKept) -> Option<Caused> {
     match not_kept {
         NotKept::Outside(path) | NotKept::LocalFile(path) => Some(about(Cause::NotShareable, path.display())),
         NotKept::LocalPath { path, .. } => Some(about(Cause::NotShareable, path)),
+        NotKept::ForeignLibraries => Some(Cause::NativeLibrary.into()),
         NotKept::Changed | NotKept::Presentation | NotKept::Store(_) | NotKept::Unreadable(_) => None,
     }
 }

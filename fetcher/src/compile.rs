@@ -8,12 +8,14 @@
 //! reason to fail, and what that one says is final.
 //! Must not know why the unit was not reused.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use fs_err as fs;
+use sealift_policy::invocation::SearchPath;
 use sealift_policy::manifest::{Output, Role};
 use sealift_policy::remap::{self, Places};
 use tempfile::TempDir;
@@ -21,7 +23,7 @@ use tempfile::TempDir;
 use crate::call::Call;
 use crate::closure::Needs;
 use crate::install::{InPlace, Installer};
-use crate::keep::{self, Gave};
+use crate::keep::{self, Gave, Searched};
 use crate::messages::{self, Artifact};
 use crate::record::NotKept;
 use crate::store::{Mode, Store};
@@ -122,6 +124,7 @@ impl Compilation<'_> {
             outputs: self.take_outputs(&places)?,
             diagnostics: &heard,
             compile_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+            searched: self.searched(),
         };
         let compile_ms = gave.compile_ms;
         let not_kept = keep::keep(self.store, self.call, &places, gave)?;
@@ -179,11 +182,28 @@ impl Compilation<'_> {
             Some(sandbox) => runner::sandboxed_rustc(sandbox, &[&places.out], rustc),
             None => Command::new(rustc),
         };
+        command.args(args);
+        if self.searched() == Searched::Everywhere {
+            for SearchPath { kind, path } in self.call.foreign_search() {
+                let mut search = OsString::from(format!("-L{kind}="));
+                search.push(path);
+                command.arg(search);
+            }
+        }
         command
-            .args(args)
             .current_dir(&self.call.package_root)
             .stderr(Stdio::piped())
             .spawn()
+    }
+
+    /// A library may bundle what only its source tells of, from any folder: rustc says that it is missing when the
+    /// metadata is in use already. So the second run looks wherever cargo's own call would; the metadata is the same.
+    fn searched(&self) -> Searched {
+        if self.is_second_run && self.call.foreign_search().next().is_some() {
+            Searched::Everywhere
+        } else {
+            Searched::OutDir
+        }
     }
 
     /// Reads rustc's messages, installs the metadata when it is announced, and keeps the diagnostics.

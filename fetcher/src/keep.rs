@@ -27,6 +27,17 @@ pub struct Gave<'a> {
     pub diagnostics: &'a [String],
     /// rustc's wall time.
     pub compile_ms: u64,
+    /// Where it looked for native libraries.
+    pub searched: Searched,
+}
+
+/// Where a canonical call looks for native libraries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Searched {
+    /// In the package's own `OUT_DIR`, whose content is in the key.
+    OutDir,
+    /// Elsewhere, too.
+    Everywhere,
 }
 
 /// Writes the dep-info for cargo, and the records for later calls; says why the unit is not kept for others, if so.
@@ -43,6 +54,9 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
         && let Err(error) = store.write_output(&record_of(call, &outputs))
     {
         return Ok(Some(NotKept::Store(error.to_string())));
+    }
+    if gave.searched == Searched::Everywhere {
+        return Ok(Some(NotKept::ForeignLibraries));
     }
     let mut glibc = None;
     for output in &outputs {

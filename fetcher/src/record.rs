@@ -17,6 +17,8 @@ use crate::dep_info::DepInfo;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum NotKept {
+    #[error("it may bundle native libraries from folders outside of `OUT_DIR`")]
+    ForeignLibraries,
     #[error("its sources were changed while it was compiled")]
     Changed,
     #[error("it reads `{0}`, which is outside its package and `OUT_DIR`")]

@@ -41,7 +41,7 @@ fn library(machine: &Machine) -> Package {
 fn questions_get_rustc_s_own_answer_and_leave_nothing() {
     let machine = Machine::new();
     let rustc = RUSTC.to_str().unwrap();
-    let probe = "- --crate-name ___ --print=file-names --crate-type bin --crate-type rlib --print=sysroot --print=cfg -Wwarnings";
+    let probe = "- --crate-name ___ --print=file-names --crate-type bin --crate-type rlib --print=sysroot --print=cfg -W warnings";
     let questions = [
         vec!["-vV"],
         vec!["-V"],

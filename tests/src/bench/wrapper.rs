@@ -1,7 +1,8 @@
 //! `./x bench wrapper`: what a process of the wrapper costs, from its start to its end.
 //!
 //! Owns catching the calls that cargo really makes (arguments, environment, folder) and making them again, one after
-//! the other, on an otherwise idle machine. Must not know what the wrapper does.
+//! the other, on an otherwise idle machine, each round in cargo's order into a target folder of its own, so that files are
+//! put where none lay before. Must not know what the wrapper does.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -84,7 +85,12 @@ pub fn run(workload: Workload, programs: &Programs) -> Result<()> {
     step.done("");
 
     let step = progress.step("the calls are made again");
-    let measured = measure(&caught(&calls)?, &programs.rustc_wrapper())?;
+    let scene = Scene {
+        calls: caught(&calls)?,
+        wrapper: programs.rustc_wrapper(),
+        target,
+    };
+    let measured = scene.measure()?;
     step.done("");
     progress.say(&table(&measured, spawned));
     let path = programs.target().join("sealift-bench").join("wrapper.json");
@@ -114,8 +120,13 @@ fn caught(calls: &Path) -> Result<Vec<Call>> {
         Ok(words.map(|word| OsString::from_vec(word.to_vec())).collect())
     };
     let mut found = vec![];
+    let mut folders = vec![];
     for entry in fs_err::read_dir(calls)? {
-        let folder = entry?.path();
+        let entry = entry?;
+        folders.push((entry.metadata()?.created()?, entry.path()));
+    }
+    folders.sort();
+    for (_, folder) in folders {
         let env = words(folder.join("env"))?;
         let env = env.into_iter().filter_map(|variable| {
             let text = variable.into_string().ok()?;
@@ -131,26 +142,79 @@ fn caught(calls: &Path) -> Result<Vec<Call>> {
     Ok(found)
 }
 
-fn measure(calls: &[Call], wrapper: &Path) -> Result<Vec<Measured>> {
-    let is_unit = |call: &&Call| call.args.iter().any(|arg| arg == "--crate-name") && !call.is_probe();
-    let is_registry = |call: &Call| call.folder.to_string_lossy().contains("registry/src");
-    let hits: Vec<&Call> = calls.iter().filter(is_unit).filter(|call| is_registry(call)).collect();
-    let own: Vec<&Call> = calls.iter().filter(is_unit).filter(|call| !is_registry(call)).collect();
-    let probes: Vec<&Call> = calls.iter().filter(|call| call.is_probe()).collect();
-    let nothing = OsString::from("true");
-    Ok(vec![
-        Measured::of("hit: a fetched unit put in place", &hits, |call| {
-            call.through(wrapper, &call.args[0])
-        })?,
-        Measured::of("own crate, in front of a compiler that does nothing", &own, |call| {
-            call.through(wrapper, &nothing)
-        })?,
-        Measured::of("the same without a wrapper", &own, |call| call.alone(&nothing))?,
-        Measured::of("question about the compiler, answered by nothing", &probes, |call| {
-            call.through(wrapper, &nothing)
-        })?,
-        Measured::of("the same without a wrapper", &probes, |call| call.alone(&nothing))?,
-    ])
+/// What is measured.
+struct Scene {
+    calls: Vec<Call>,
+    wrapper: PathBuf,
+    target: PathBuf,
+}
+
+impl Scene {
+    fn measure(&self) -> Result<Vec<Measured>> {
+        let units = || {
+            self.calls
+                .iter()
+                .filter(|call| !call.is_probe() && !call.is_of_script())
+        };
+        let hits: Vec<&Call> = units().filter(|call| call.is_of_registry()).collect();
+        let own: Vec<&Call> = units().filter(|call| !call.is_of_registry()).collect();
+        let probes: Vec<&Call> = self.calls.iter().filter(|call| call.is_probe()).collect();
+        let nothing = OsString::from("true");
+        let alone = |call: &Call| call.surround(Command::new("true"), &call.args[1..]);
+        let through = |call: &Call| {
+            call.surround(
+                Command::new(&self.wrapper),
+                &[std::slice::from_ref(&nothing), &call.args[1..]].concat(),
+            )
+        };
+        Ok(vec![
+            self.hits(&hits)?,
+            Measured::of("own crate, in front of a compiler that does nothing", &own, through)?,
+            Measured::of("the same without a wrapper", &own, alone)?,
+            Measured::of("question about the compiler, answered by nothing", &probes, through)?,
+            Measured::of("the same without a wrapper", &probes, alone)?,
+        ])
+    }
+
+    fn hits(&self, calls: &[&Call]) -> Result<Measured> {
+        let what = "hit: a fetched unit put in place";
+        let mut times = vec![];
+        for round in 0..=ROUNDS {
+            // Of the same length, since nothing else of it matters.
+            let target = self.target.with_file_name(format!("targe{round:x}"));
+            self.lay_out(&target)?;
+            for call in calls {
+                let moved = call.moved(&self.target, &target);
+                let time = time(what, moved.surround(Command::new(&self.wrapper), &moved.args))?;
+                if round > 0 {
+                    times.push(time);
+                }
+            }
+            fs_err::remove_dir_all(target)?;
+        }
+        Measured::from_times(what, calls.len(), times)
+    }
+
+    /// What cargo and the build scripts had made before rustc was called.
+    fn lay_out(&self, target: &Path) -> Result<()> {
+        for entry in walkdir::WalkDir::new(&self.target) {
+            let entry = entry?;
+            let to = target.join(entry.path().strip_prefix(&self.target)?);
+            let of_script = entry
+                .path()
+                .parent()
+                .and_then(Path::parent)
+                .is_some_and(|build| build.ends_with("build"));
+            if entry.file_type().is_dir() {
+                fs_err::create_dir_all(to)?;
+            } else if entry.path().components().any(|part| part.as_os_str() == "out")
+                || (of_script && !entry.file_name().to_string_lossy().starts_with("build"))
+            {
+                fs_err::copy(entry.path(), to)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Call {
@@ -158,54 +222,75 @@ impl Call {
         self.args.iter().any(|arg| arg == "___" || arg == "-vV")
     }
 
-    fn through(&self, wrapper: &Path, compiler: &OsString) -> Command {
-        let mut command = Command::new(wrapper);
-        command.arg(compiler).args(&self.args[1..]);
-        self.surround(command)
+    /// What a build script tries out.
+    fn is_of_script(&self) -> bool {
+        let mut pairs = self.args.windows(2);
+        pairs.any(|pair| pair[0] == "--out-dir" && pair[1].to_string_lossy().contains("/out"))
     }
 
-    fn alone(&self, compiler: &OsString) -> Command {
-        let mut command = Command::new(compiler);
-        command.args(&self.args[1..]);
-        self.surround(command)
+    fn is_of_registry(&self) -> bool {
+        self.folder.to_string_lossy().contains("registry/src")
     }
 
-    fn surround(&self, mut command: Command) -> Command {
+    /// The same call for another target folder.
+    fn moved(&self, from: &Path, to: &Path) -> Self {
+        let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
+        let moved = |word: &OsString| OsString::from(word.to_string_lossy().replace(&*from, &to));
+        Self {
+            args: self.args.iter().map(moved).collect(),
+            env: self
+                .env
+                .iter()
+                .map(|(name, value)| (name.clone(), moved(value)))
+                .collect(),
+            folder: self.folder.clone(),
+        }
+    }
+
+    fn surround(&self, mut command: Command, args: &[OsString]) -> Command {
         command
+            .args(args)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             // Nothing is to be fetched here.
             .env("SEALIFT_OFFLINE", "1")
             .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stdin(Stdio::null());
         command
     }
 }
 
+fn time(what: &str, mut command: Command) -> Result<Duration> {
+    let begin = Instant::now();
+    let output = command.output()?;
+    let time = begin.elapsed();
+    let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{what}: {}: {}", output.status, said());
+    Ok(time)
+}
+
 impl Measured {
     fn of(what: &'static str, calls: &[&Call], command: impl Fn(&Call) -> Command) -> Result<Self> {
-        ensure!(!calls.is_empty(), "no such call: {what}");
         let mut times = vec![];
         for round in 0..=ROUNDS {
             for call in calls {
-                let mut command = command(call);
-                let begin = Instant::now();
-                let status = command.status()?;
-                let time = begin.elapsed();
-                ensure!(status.success(), "{what}: {status}");
+                let time = time(what, command(call))?;
                 // The first round warms the machine's caches.
                 if round > 0 {
                     times.push(time);
                 }
             }
         }
+        Self::from_times(what, calls.len(), times)
+    }
+
+    fn from_times(what: &'static str, calls: usize, mut times: Vec<Duration>) -> Result<Self> {
+        ensure!(!times.is_empty(), "no such call: {what}");
         times.sort_unstable();
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Ok(Self {
             what,
-            calls: calls.len(),
+            calls,
             median_us: micros(times[times.len() / 2]),
             ninth_decile_us: micros(times[times.len() * 9 / 10]),
         })

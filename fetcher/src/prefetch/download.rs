@@ -111,21 +111,11 @@ impl<'a> Downloads<'a> {
         fetched
     }
 
-    /// Whether the network has been so slow that the compiler is faster.
     fn is_slower_than_compiling(&self, offer: &Offer) -> bool {
+        let sizes = offer.manifest.value().outputs.iter().map(|output| output.size);
+        let bytes = sizes.fold(0, u64::saturating_add);
         let (received, time) = (self.remote.budget().received(), self.begin.elapsed());
-        if received < ENOUGH_TO_JUDGE || time < LONG_ENOUGH_TO_JUDGE {
-            return false;
-        }
-        let sizes = offer
-            .manifest
-            .value()
-            .outputs
-            .iter()
-            .map(|output| u128::from(output.size));
-        let bytes = sizes.sum::<u128>() / COMPRESSION;
-        let download_ms = bytes * time.as_millis() / u128::from(received);
-        download_ms > u128::from(offer.compile_ms)
+        is_slower_than_compiling(received, time, bytes, offer.compile_ms)
     }
 
     /// Fetches what is missing of a unit, and records the unit. Says how long the hashing took.
@@ -189,5 +179,34 @@ impl<'a> Downloads<'a> {
                 }
             }
         })
+    }
+}
+
+/// Whether the network has been so slow, by what it brought in this time, that the compiler makes so many bytes faster.
+fn is_slower_than_compiling(received: u64, time: Duration, bytes: u64, compile_ms: u64) -> bool {
+    if received < ENOUGH_TO_JUDGE || time < LONG_ENOUGH_TO_JUDGE {
+        return false;
+    }
+    let download_ms = u128::from(bytes) / COMPRESSION * time.as_millis() / u128::from(received);
+    download_ms > u128::from(compile_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w14_what_downloads_more_slowly_than_it_compiles_is_left_alone() {
+        let (megabyte, second) = (1 << 20, Duration::from_secs(1));
+        // A megabyte a second; nine megabytes of outputs are three on their way.
+        assert!(is_slower_than_compiling(2 * megabyte, second * 2, 9 * megabyte, 2900));
+        assert!(!is_slower_than_compiling(2 * megabyte, second * 2, 9 * megabyte, 3100));
+        // A hundred megabytes a second.
+        assert!(!is_slower_than_compiling(200 * megabyte, second * 2, 9 * megabyte, 100));
+        // Too early to judge.
+        assert!(!is_slower_than_compiling(1000, second * 2, 9 * megabyte, 1));
+        assert!(!is_slower_than_compiling(2 * megabyte, second / 2, 90 * megabyte, 1));
+        // A store may state anything.
+        assert!(!is_slower_than_compiling(megabyte, second, u64::MAX, u64::MAX));
     }
 }

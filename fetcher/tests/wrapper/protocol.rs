@@ -195,8 +195,7 @@ fn ctrl_c_ends_the_wrapper_and_its_compiler() {
     let package = machine.library("long", LONG);
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
         let call = machine.build(&package, "target").instead("warn", "allow");
-        let mut child = machine
-            .command(&call)
+        let mut child = as_from_a_terminal(&machine.command(&call))
             .process_group(0)
             .stderr(Stdio::null())
             .spawn()
@@ -219,6 +218,22 @@ fn ctrl_c_ends_the_wrapper_and_its_compiler() {
         }
         assert!(!call.output("rmeta").exists());
     }
+}
+
+/// The same program, with the signals of a terminal as they are there: what runs in the background, as these tests
+/// may, ignores some of them, and so does everything that it starts.
+fn as_from_a_terminal(program: &Command) -> Command {
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal=INT", "--default-signal=TERM"])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .env_clear()
+        .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = program.get_current_dir() {
+        command.current_dir(folder);
+    }
+    command
 }
 
 /// Processes of a group that run something.

@@ -5,9 +5,10 @@
 
 pub(crate) mod request;
 
+mod arriving;
+
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, Url, redirect};
@@ -17,6 +18,7 @@ use sealift_policy::wire::{LookupRequest, LookupResponse, UnitHint};
 
 use crate::cargo::Network;
 use crate::prefetch::budget::{Budget, GaveUp, Limits, Window};
+pub(crate) use arriving::Arriving;
 
 /// Longest answer to a lookup in bytes.
 const MAX_LOOKUP_ANSWER: u64 = 256 << 20;
@@ -303,33 +305,6 @@ enum Kind<'a> {
     Json,
     Binary(&'a Arriving),
     Text,
-}
-
-/// Bytes of some requests that belong together.
-#[derive(Debug, Default)]
-pub(crate) struct Arriving {
-    expected: AtomicU64,
-    received: AtomicU64,
-}
-
-impl Arriving {
-    /// Bytes that have come.
-    pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that will have come, as far as answers say.
-    pub(crate) fn expected(&self) -> u64 {
-        self.expected.load(Ordering::Relaxed)
-    }
-
-    fn expect(&self, bytes: u64) {
-        self.expected.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn arrived(&self, bytes: u64) {
-        self.received.fetch_add(bytes, Ordering::Relaxed);
-    }
 }
 
 /// cargo, like curl, takes a proxy without a scheme to be one that speaks HTTP.

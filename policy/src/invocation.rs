@@ -3,6 +3,8 @@
 //! Owns the allow-list of flags. A flag, crate type, emit kind or codegen option that is not known here by name
 //! makes the call unsupported, and it is then run as cargo asked.
 //! Must not know the environment, the file system, or what the parts of a call mean for its key (see [`crate::key`]).
+//!
+//! Long because the allow-list is a table: each flag that is known has its line, and no other file adds one.
 
 use std::path::{Path, PathBuf};
 

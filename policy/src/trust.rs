@@ -3,6 +3,9 @@
 //! Owns the decision whether a manifest may be installed for a unit. The quorum counts distinct configured operators,
 //! by the class of the unit; nothing counts because of where it came from.
 //! Must not know where policies and proofs are stored, or what time it is: the caller says.
+//!
+//! Long because [`Verified`] has a private constructor: whatever may make one stands in this file, so that a reader who
+//! asks who can has read it all.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The web pages: one for now, the index. Everything in it that came from elsewhere is escaped.
+//! The web pages. There is one, the index. Everything in it that came from elsewhere is escaped.
 //!
 //! Must not know HTTP.
 

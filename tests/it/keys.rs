@@ -1,6 +1,7 @@
 //! Keys: what decides what a unit is, tried out with packages of our own making.
 //!
 //! Must not know how a key is computed: only what was printed, and whether a unit was used again.
+//! Long because it is a table: one package for each input that has been forgotten somewhere before.
 
 use std::path::Path;
 

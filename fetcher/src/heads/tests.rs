@@ -1,3 +1,5 @@
+//! Heads of real logs: which replace the one that was seen before, and which are refused with evidence.
+
 use rand_core::OsRng;
 use sealift_policy::log::{Checkpoint, LogSigner, Origin, Tree, TreeSize};
 

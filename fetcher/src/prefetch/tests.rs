@@ -1,5 +1,7 @@
 //! Prefetches from honest, broken and hostile stores over real HTTP. Each one ends within its limits, and leaves in
 //! the local store nothing that a quorum does not vouch for.
+//!
+//! Long because it is a table of what a store may do; what a broken network may do is in `hostile`.
 
 mod hostile;
 mod world;

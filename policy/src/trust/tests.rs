@@ -1,4 +1,6 @@
 //! Each [`Rejection`], forged; and what a policy refuses to be.
+//!
+//! Long because it is a table: one forgery for each variant, over one small world.
 
 use base64::Engine as _;
 

@@ -1,3 +1,5 @@
+//! Compressed objects: read back, cut, exchanged, and lying about themselves.
+
 use super::*;
 
 fn content(bytes: &[u8]) -> Content {

@@ -1,4 +1,6 @@
 //! Every admission rule, forged. Each refusal must leave the disk as it was.
+//!
+//! Long because it is a table: one short test for each rule, and the rules are read together.
 
 use axum::http::StatusCode;
 use sealift_policy::digest::Digest;

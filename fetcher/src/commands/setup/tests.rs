@@ -1,3 +1,5 @@
+//! What `setup` writes, keeps and puts back, in folders of the tests' own.
+
 use super::*;
 use crate::config::Config;
 use crate::env::Env;

@@ -1,3 +1,5 @@
+//! What `verify` finds in target folders and stores that were tampered with, and in those that were not.
+
 use sealift_policy::manifest::{Output, Role};
 
 use super::*;

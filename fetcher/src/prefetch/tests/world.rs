@@ -1,4 +1,6 @@
 //! A public store of made-up units over real HTTP, two operators with real logs, and a user.
+//!
+//! Long because the three only make sense together: each answer of the store is signed by the operators and read by the user.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

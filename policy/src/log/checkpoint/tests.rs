@@ -1,3 +1,5 @@
+//! Checkpoints, golden and forged.
+
 use proptest::prelude::*;
 
 use super::*;

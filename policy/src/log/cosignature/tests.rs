@@ -1,3 +1,5 @@
+//! Cosignatures, counted and forged.
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ed25519_dalek::{Signer as _, SigningKey};
 use signed_note::{Signature, Verifier as _};

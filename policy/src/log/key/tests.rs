@@ -1,3 +1,5 @@
+//! Keys and signatures: their texts, and what Ed25519 must refuse.
+
 use super::*;
 use signed_note::Verifier as _;
 

@@ -1,3 +1,5 @@
+//! Inclusion and consistency proofs against a reference implementation, and every way to get them wrong.
+
 use proptest::prelude::*;
 
 use super::*;

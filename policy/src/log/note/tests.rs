@@ -1,3 +1,5 @@
+//! Signed notes, to the letter of C2SP.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Proof files, golden and forged.
+
 use proptest::prelude::*;
 
 use super::*;

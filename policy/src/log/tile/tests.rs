@@ -1,3 +1,5 @@
+//! Tiles and their paths, to the letter of C2SP.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

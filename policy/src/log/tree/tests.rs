@@ -1,3 +1,5 @@
+//! Trees of every small size against RFC 6962.
+
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 

@@ -1,0 +1,34 @@
+//! How much of an answer has come, for whoever waits for it.
+//!
+//! Must not know what the bytes are.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of some requests that belong together.
+#[derive(Debug, Default)]
+pub(crate) struct Arriving {
+    expected: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Arriving {
+    /// Bytes that have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that will have come, as far as answers say.
+    pub(crate) fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
+    }
+
+    /// An answer says that so many will come.
+    pub(super) fn expect(&self, bytes: u64) {
+        self.expected.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many have come.
+    pub(super) fn arrived(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+}

@@ -259,9 +259,8 @@ impl Compilation<'_> {
         // what is not stored is installed as rustc wrote it.
         let stored = (self.store.adopt(&file, sha256, mode).ok()).and_then(|()| self.store.blob(sha256, size));
         let destination = invocation.output(role);
-        self.installer
-            .install(stored.as_deref().unwrap_or(&file), role, &destination)?;
-        known::remember(self.store, &destination, sha256);
+        let time = (self.installer).install(stored.as_deref().unwrap_or(&file), role, &destination)?;
+        known::remember(self.store, &destination, sha256, time);
         Ok(Output {
             name,
             role,

@@ -6,14 +6,20 @@
 //! (cargo removes libraries first, but not metadata), and cargo takes a unit for stale when its newest file is older
 //! than its dependencies' metadata or its build script's output (`check_filesystem` in cargo's `fingerprint` module).
 //! So are proc macros and executables, which others may write to. Files appear whole, by rename.
+//!
+//! A file of its own gets the time of now and one nanosecond. The kernel counts in ticks of a millisecond or more, or
+//! gives each change a time later than any seen before: neither ever gives this time to a change, so that whoever finds
+//! it knows that the file was not written to since, however young it is.
 //! Must not know why an output may be installed.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use sealift_policy::local::STORED_MTIME;
 use sealift_policy::manifest::Role;
 
 use crate::sharing::Sharing;
@@ -24,6 +30,10 @@ pub const NOW: Timestamps = Timestamps {
     last_access: special(UTIME_OMIT),
     last_modification: special(UTIME_NOW),
 };
+
+/// A time of change that only an [`Installer`] gives: whatever is written to the file later has another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnTime(Timespec);
 
 /// How many bytes were put in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,13 +60,13 @@ impl Installer {
         }
     }
 
-    /// Installs a stored file of this role at `destination`, replacing what is there, as rustc would.
-    pub fn install(&mut self, stored: &Path, role: Role, destination: &Path) -> io::Result<()> {
-        let size = fs::metadata(stored)?.len();
-        let shared = appear(destination, |beside| self.place(stored, role, beside))?;
-        self.in_place.bytes += size;
-        self.in_place.shared += if shared { size } else { 0 };
-        Ok(())
+    /// Installs a stored file of this role at `destination`, replacing what is there, as rustc would. Where the file
+    /// system keeps such a time, the file gets one that no change can give it.
+    pub fn install(&mut self, stored: &Path, role: Role, destination: &Path) -> io::Result<Option<OwnTime>> {
+        let placed = appear(destination, |beside| self.place(stored, role, beside))?;
+        self.in_place.bytes += placed.size;
+        self.in_place.shared += if placed.is_shared { placed.size } else { 0 };
+        Ok(placed.time)
     }
 
     /// What was put in place until now.
@@ -64,17 +74,66 @@ impl Installer {
         self.in_place
     }
 
-    /// Whether the bytes are shared. What was found out may be of yesterday, so each way falls back to the next.
-    fn place(&self, stored: &Path, role: Role, beside: &Path) -> io::Result<bool> {
+    /// What was found out about sharing may be of yesterday, so each way falls back to the next.
+    fn place(&self, stored: &Path, role: Role, beside: &Path) -> io::Result<Placed> {
         // As the compiler and the linker would ask for; the user's mask decides.
         let mode = if role.is_host_code() { 0o777 } else { 0o666 };
-        if self.sharing == Sharing::Clone && clone(stored, beside, mode).is_ok() {
-            return Ok(true);
+        if self.sharing == Sharing::Clone
+            && let Ok(file) = clone(stored, beside, mode)
+        {
+            return Placed::own(&file, true);
         }
         if role == Role::Rlib && self.sharing != Sharing::Copy && fs::hard_link(stored, beside).is_ok() {
-            return Ok(true);
+            return Placed::link(beside);
         }
-        copy(stored, beside, mode).map(|()| false)
+        Placed::own(&copy(stored, beside, mode)?, false)
+    }
+}
+
+/// A file that has its bytes, but not yet its name.
+struct Placed {
+    size: u64,
+    is_shared: bool,
+    time: Option<OwnTime>,
+}
+
+impl Placed {
+    /// The stored file by another name. Its time is older than any change.
+    fn link(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            size: metadata.len(),
+            is_shared: true,
+            time: (metadata.mtime() == STORED_MTIME).then(|| OwnTime::of(&metadata)),
+        })
+    }
+
+    /// A file of its own, of now.
+    fn own(file: &fs::File, is_shared: bool) -> io::Result<Self> {
+        let made = file.metadata()?;
+        let OwnTime(mut time) = OwnTime::of(&made);
+        time.tv_nsec += 1;
+        let times = Timestamps {
+            last_modification: time,
+            ..NOW
+        };
+        // A second's last nanosecond has none after it, and not every file system has nanoseconds.
+        let is_kept = rustix::fs::futimens(file, &times).is_ok() && OwnTime::of(&file.metadata()?) == OwnTime(time);
+        Ok(Self {
+            size: made.len(),
+            is_shared,
+            time: is_kept.then_some(OwnTime(time)),
+        })
+    }
+}
+
+impl OwnTime {
+    /// The time of a file's last change, whoever made it.
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        Self(Timespec {
+            tv_sec: metadata.mtime(),
+            tv_nsec: metadata.mtime_nsec(),
+        })
     }
 }
 
@@ -100,25 +159,29 @@ fn beside(destination: &Path) -> io::Result<PathBuf> {
 }
 
 /// Makes a file of its own that shares the stored one's blocks.
-pub fn clone(stored: &Path, beside: &Path, mode: u32) -> io::Result<()> {
+pub fn clone(stored: &Path, beside: &Path, mode: u32) -> io::Result<fs::File> {
     let from = fs::File::open(stored)?;
     let to = create(beside, mode)?;
     // Some file systems give a clone the times of what was cloned.
     let cloned = rustix::fs::ioctl_ficlone(&to, &from).and_then(|()| rustix::fs::futimens(&to, &NOW));
-    cloned.map_err(|error| {
-        let _ = fs::remove_file(beside);
-        error.into()
-    })
+    match cloned {
+        Ok(()) => Ok(to),
+        Err(error) => {
+            let _ = fs::remove_file(beside);
+            Err(error.into())
+        }
+    }
 }
 
 const fn special(tv_nsec: i64) -> Timespec {
     Timespec { tv_sec: 0, tv_nsec }
 }
 
-fn copy(stored: &Path, beside: &Path, mode: u32) -> io::Result<()> {
+fn copy(stored: &Path, beside: &Path, mode: u32) -> io::Result<fs::File> {
     let from = fs::File::open(stored)?;
     let to = create(beside, mode)?;
-    io::copy(&mut from.file(), &mut to.file()).map(drop)
+    io::copy(&mut from.file(), &mut to.file())?;
+    Ok(to)
 }
 
 fn create(path: &Path, mode: u32) -> io::Result<fs::File> {

@@ -1,8 +1,8 @@
 //! Which content lies at a path of a target folder.
 //!
 //! Owns the memory of what was found where, believed only while the file's inode, size and times are what they were.
-//! A file is remembered only once it is older than the clock's resolution: until then it may change again and keep its
-//! time. Anything else is read and hashed.
+//! A file is remembered only once it is older than the clock's resolution, since until then it may change again and keep
+//! its time, or when it still has a time that no change gives (see [`OwnTime`]). Anything else is read and hashed.
 //! Must not know what the content is.
 
 use std::io;
@@ -14,6 +14,7 @@ use fs_err as fs;
 use sealift_policy::digest::Digest;
 
 use crate::clock;
+use crate::install::OwnTime;
 use crate::store::{self, Store};
 
 /// The kernel gives files the time of its last tick, at least a hundred of which make a second.
@@ -38,7 +39,7 @@ const OTHER_CLOCKS: &[u32] = &[
 /// The digest of the file at this path.
 pub fn digest_at(store: &Store, path: &Path) -> io::Result<Digest> {
     let began = clock::now();
-    let before = Stamp::of(path)?;
+    let before = Stamp::from(&fs::metadata(path)?);
     let memo = fs::read_to_string(store.path(&memo_path(path))).unwrap_or_default();
     if let Some((remembered, digest)) = memo.split_once('\n')
         && remembered == before.text
@@ -51,16 +52,23 @@ pub fn digest_at(store: &Store, path: &Path) -> io::Result<Digest> {
     Ok(digest)
 }
 
-/// Remembers what was just installed at a path, if its time is an old one. Losing the memory costs time only.
-pub fn remember(store: &Store, path: &Path, digest: Digest) {
-    let began = clock::now();
-    if let Ok(stamp) = Stamp::of(path) {
-        remember_as(store, path, digest, &stamp, began);
+/// Remembers what was just installed at a path. Losing the memory costs time only.
+pub fn remember(store: &Store, path: &Path, digest: Digest, installed: Option<OwnTime>) {
+    if let Ok(metadata) = fs::metadata(path)
+        && installed == Some(OwnTime::of(&metadata))
+    {
+        write(store, path, digest, &Stamp::from(&metadata));
     }
 }
 
 fn remember_as(store: &Store, path: &Path, digest: Digest, stamp: &Stamp, began: Duration) {
-    if stamp.is_older_than(began) && !has_another_clock(path) {
+    if stamp.is_older_than(began) {
+        write(store, path, digest, stamp);
+    }
+}
+
+fn write(store: &Store, path: &Path, digest: Digest, stamp: &Stamp) {
+    if !has_another_clock(path) {
         let text = format!("{}\n{digest}", stamp.text);
         let _ = store.write(&memo_path(path), text.as_bytes());
     }
@@ -79,9 +87,8 @@ struct Stamp {
     has_parts_of_a_second: bool,
 }
 
-impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
+impl From<&std::fs::Metadata> for Stamp {
+    fn from(metadata: &std::fs::Metadata) -> Self {
         let mtime = (metadata.mtime(), metadata.mtime_nsec());
         // Another hard link changes this time, and leaves the content alone.
         let ctime = match metadata.nlink() {
@@ -89,7 +96,7 @@ impl Stamp {
             _ => (0, 0),
         };
         let newest = mtime.max(ctime);
-        Ok(Self {
+        Self {
             text: format!(
                 "{} {} {} {mtime:?} {ctime:?}",
                 metadata.dev(),
@@ -101,9 +108,11 @@ impl Stamp {
                 newest.1.try_into().unwrap_or_default(),
             ),
             has_parts_of_a_second: mtime.1 != 0 || ctime.1 != 0,
-        })
+        }
     }
+}
 
+impl Stamp {
     fn is_older_than(&self, now: Duration) -> bool {
         let resolution = if self.has_parts_of_a_second {
             TICK
@@ -128,7 +137,10 @@ fn has_another_clock(path: &Path) -> bool {
 mod tests {
     use std::time::SystemTime;
 
+    use sealift_policy::manifest::Role;
+
     use super::*;
+    use crate::install::Installer;
 
     fn stamp(newest: Duration) -> Stamp {
         Stamp {
@@ -186,7 +198,6 @@ mod tests {
     fn an_edit_of_equal_length_within_one_tick_is_noticed() {
         let target = Target::with("before", Duration::ZERO);
         let time = fs::metadata(&target.file).unwrap().modified().unwrap();
-        remember(&target.store, &target.file, Digest::of(b"before"));
         assert_eq!(
             digest_at(&target.store, &target.file).unwrap(),
             Digest::of(b"before"),
@@ -205,9 +216,41 @@ mod tests {
     fn an_old_file_is_remembered_until_anything_about_it_changes() {
         let target = Target::with("before", Duration::from_secs(10));
         let remembered = Digest::of(b"what is remembered");
-        remember(&target.store, &target.file, remembered);
+        let time = OwnTime::of(&fs::metadata(&target.file).unwrap());
+        remember(&target.store, &target.file, remembered, Some(time));
         assert_eq!(digest_at(&target.store, &target.file).unwrap(), remembered);
         target.written(Duration::from_secs(9));
         assert_eq!(digest_at(&target.store, &target.file).unwrap(), Digest::of(b"before"));
+    }
+
+    #[test]
+    fn what_was_just_installed_is_remembered_until_it_is_written_to_however_soon() {
+        let target = Target::with("unused", Duration::ZERO);
+        let stored = target.file.with_extension("stored");
+        fs::write(&stored, "before").unwrap();
+        for _ in 0..50 {
+            let mut installer = Installer::new(&target.store, target.file.parent().unwrap());
+            let time = installer.install(&stored, Role::Rmeta, &target.file).unwrap();
+            let remembered = Digest::of(b"what is remembered");
+            remember(&target.store, &target.file, remembered, time);
+            // Once in a million times it is a second's last nanosecond.
+            if time.is_some() {
+                assert_eq!(digest_at(&target.store, &target.file).unwrap(), remembered);
+            }
+            fs::write(&target.file, "behind").unwrap();
+            assert_eq!(digest_at(&target.store, &target.file).unwrap(), Digest::of(b"behind"));
+        }
+    }
+
+    #[test]
+    fn what_was_written_to_before_it_is_remembered_is_read() {
+        let target = Target::with("unused", Duration::ZERO);
+        let stored = target.file.with_extension("stored");
+        fs::write(&stored, "before").unwrap();
+        let mut installer = Installer::new(&target.store, target.file.parent().unwrap());
+        let time = installer.install(&stored, Role::Rmeta, &target.file).unwrap();
+        fs::write(&target.file, "behind").unwrap();
+        remember(&target.store, &target.file, Digest::of(b"before"), time);
+        assert_eq!(digest_at(&target.store, &target.file).unwrap(), Digest::of(b"behind"));
     }
 }

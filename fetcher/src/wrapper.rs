@@ -164,10 +164,10 @@ fn install_all(
     // The rmeta comes last: its time is the unit's time for cargo.
     for (role, blob) in unit.blobs().iter().rev() {
         let destination = call.invocation.output(*role);
-        installer.install(blob, *role, &destination)?;
+        let time = installer.install(blob, *role, &destination)?;
         installed.push(destination.clone());
         if let Some(output) = manifest.output(*role) {
-            known::remember(store, &destination, output.sha256);
+            known::remember(store, &destination, output.sha256, time);
         }
     }
     let roles: Vec<_> = manifest.outputs.iter().map(|output| output.role).collect();

@@ -322,6 +322,15 @@ impl Parser {
             // object to its debug information depends on the folder that rustc writes into, remapped or not.
             ("split-debuginfo", Some(value)) if value != "off" => return Err(Unsupported::Codegen(option)),
             (name, _) if LINK_OPTIONS.contains(&name) => self.link_args.push(canonical_option(name, value)),
+            // Of several the strongest counts in rustc, and not the last as of all others.
+            ("force-frame-pointers", _)
+                if self
+                    .codegen
+                    .iter()
+                    .any(|given| given.starts_with("force-frame-pointers")) =>
+            {
+                return Err(Unsupported::Codegen(option));
+            }
             (name, _) if CODEGEN_OPTIONS.contains(&name) => self.codegen.push(canonical_option(name, value)),
             _ => return Err(Unsupported::Codegen(option)),
         }
@@ -422,7 +431,7 @@ fn one(values: Vec<String>, what: &'static str) -> Result<String, Unsupported> {
 }
 
 /// Codegen options that are inputs of what is generated. All take the last value given, but `target-feature`,
-/// whose values add up (see [`crate::key`]).
+/// whose values add up (see [`crate::key`]), and `force-frame-pointers`, which is handled when it is given once.
 const CODEGEN_OPTIONS: &[&str] = &[
     "code-model",
     "codegen-units",
@@ -512,6 +521,7 @@ mod tests {
             "-C target-feature=native",
             "-C split-debuginfo=unpacked",
             "-C made-up=1",
+            "-C force-frame-pointers=yes -C force-frame-pointers=no",
             "--remap-path-prefix=/a=/b",
             "--crate-type cdylib",
             "--crate-type lib",

@@ -6,7 +6,7 @@
 //! | package name, version, SHA-256 of the `.crate` | yes | all sources; the caller checked the files on disk against the archive |
 //! | crate name, crate type, edition, emit kinds, crate root | yes | |
 //! | `--target` | yes | `null` and the host's own triple differ: cargo's `RUSTFLAGS` rules and `cfg`s do |
-//! | `-C` options that rustc tracks | yes | sorted; of an option given twice the last counts, as in rustc (`target-feature` adds up) |
+//! | `-C` options that rustc tracks | yes | sorted; of an option given twice the last counts, as in rustc (`target-feature` adds up; `force-frame-pointers` given twice is not handled) |
 //! | `-C strip` | when linking | acts at link time only |
 //! | `-C rpath` | no | acts at link time only, and host programs link no Rust library dynamically: it would only tell them a folder of this machine |
 //! | `--cfg`, `--check-cfg` | yes | as sets: their order cannot be observed |

@@ -77,6 +77,9 @@ pub fn out_dir(env: &Env, sources: &[(PathBuf, String)]) -> Result<Option<(PathB
     };
     path.to_str()
         .ok_or_else(|| NotHandled::NotUtf8(path.display().to_string()))?;
+    // cargo hands on an `OUT_DIR` of the user's own to packages without a build script. That one may be anything, so it is
+    // told by what is not beside it before all of it is read.
+    script_output::variables(&path).map_err(NotHandled::ScriptOutput)?;
     let out_dirs = spellings(&path).into_iter().map(|folder| (folder, remap::OUT_DIR));
     let sources = (sources.iter()).map(|(folder, canonical)| (folder.clone(), canonical.as_str()));
     let folders: Vec<_> = out_dirs.chain(sources).collect();
@@ -103,4 +106,22 @@ pub fn spellings(folder: &Path) -> Vec<PathBuf> {
         spellings.push(resolved);
     }
     spellings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_out_dir_that_is_not_cargo_s_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::create_dir(&path).unwrap();
+        // Whoever reads the folder meets this first.
+        fs_err::os::unix::fs::symlink("/", path.join("link")).unwrap();
+        let env = Env::made_up([(env::OUT_DIR, path.as_os_str())]);
+        assert!(matches!(out_dir(&env, &[]), Err(NotHandled::ScriptOutput(_))));
+        fs::write(folder.path().join("output"), "").unwrap();
+        assert!(matches!(out_dir(&env, &[]), Err(NotHandled::OutDir(_))));
+    }
 }

@@ -3,7 +3,7 @@
 //! Owns the way from a [`UnitRecord`] of a stranger to something that may be downloaded. The decision itself is the
 //! trust policy's. Must not know the network or the local store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::cause::Cause;
 use sealift_policy::digest::UnitKey;
@@ -20,6 +20,9 @@ use sealift_policy::trust::{Claim, Freshness, Rejection, Subject, TrustPolicy, V
 use sealift_policy::wire::{ManifestRecord, UnitRecord, Voucher};
 
 use crate::cause::Caused;
+
+/// Manifests of one unit that are looked at. Honest operators state one; a second one is a reason to believe none.
+const MAX_MANIFESTS: usize = 16;
 
 /// The accepted heads of this lookup, by operator and epoch.
 pub(crate) type AcceptedHeads = BTreeMap<(OperatorName, u32), VerifiedCheckpoint>;
@@ -100,7 +103,10 @@ pub(crate) fn check(
     };
     let mut claims = Vec::new();
     let mut proofs = Vec::new();
-    for stated in &record.manifests {
+    // Saying a thing twice must not cost twice: each voucher becomes a proof of its own, with the whole checkpoint.
+    let mut seen = BTreeSet::new();
+    let manifests = record.manifests.iter().filter(|stated| seen.insert(&stated.manifest));
+    for stated in manifests.take(MAX_MANIFESTS) {
         claims.push(claim(policy, heads, unit_key, stated, &mut proofs)?);
     }
     let manifest = policy.agreed(&subject, &claims, Freshness::At(now))?;
@@ -127,11 +133,15 @@ fn claim<'a>(
     let manifest = stated.manifest.as_bytes();
     let leaf = Leaf::new(unit_key, sealift_policy::digest::Digest::of(manifest)).to_canonical();
     let mut inclusions = Vec::new();
+    let mut seen = BTreeSet::new();
     for voucher in &stated.vouchers {
         let log = (voucher.operator.clone(), voucher.epoch);
         let (Some(_), Some(head)) = (policy.log(&voucher.operator, voucher.epoch), heads.get(&log)) else {
             continue;
         };
+        if !seen.insert(log) {
+            continue;
+        }
         let (index, proof) = parse(voucher).ok_or_else(|| Rejection::MalformedProof {
             operator: voucher.operator.clone(),
             source: ProofError::Malformed,

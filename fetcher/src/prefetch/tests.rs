@@ -296,6 +296,25 @@ async fn forged_records_are_refused_and_kept_as_evidence() {
     .await;
 }
 
+// N4: each voucher is kept with a whole checkpoint, so a store that repeats itself must not fill the memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_many_times_is_kept_once() {
+    let world = World::with_units().await;
+    world.serve_forged(|answer| {
+        let record = &mut answer.units[0].manifests[0];
+        record.vouchers = vec![record.vouchers.clone(); 500].concat();
+        answer.units[1].manifests = vec![answer.units[1].manifests.clone(); 500].concat();
+    });
+    assert_eq!(world.fetch().await.event.fetched, 3);
+    let deposit = Deposit::open(world.user.path()).unwrap();
+    for (unit, _) in &world.units {
+        let UnitOrigin::Fetched { proofs } = deposit.store().unit(unit.key).unwrap().origin else {
+            panic!("it was fetched");
+        };
+        assert_eq!(proofs.len(), 2);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_that_disagree_are_believed_by_nobody() {
     let mut world = World::with_units().await;

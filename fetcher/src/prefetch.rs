@@ -214,7 +214,8 @@ fn request(toolchain: &Toolchain, missing: &[PlanId], known: &AcceptedHeads) -> 
     }
 }
 
-/// An error with its causes on one line.
+/// An error with its causes on one line, with nothing in it that a terminal or cargo would obey: some of its words are
+/// a stranger's.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -226,7 +227,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn micros(duration: Duration) -> u64 {

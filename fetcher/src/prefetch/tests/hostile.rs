@@ -257,3 +257,14 @@ async fn downloads_that_hang_redirect_or_are_sign_in_pages() {
     )
     .await;
 }
+
+// A7: what a store says is repeated to people, and must do nothing to their terminals.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_s_words_hold_nothing_that_a_terminal_would_obey() {
+    let text = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
+        {\"version\":1,\"logs\":[],\"units\":[],\"plans\":[{\"version\":1,\"plan_id\":\"\\u001b[2J\\nx\",\"unit_keys\":[]}]}";
+    let world = World::with_units().await;
+    let problems = world.fetch_from(&answering(text).await).await.event.problems;
+    assert!(problems[0].contains("[2J"), "{problems:?}");
+    assert!(!problems[0].contains(char::is_control), "{problems:?}");
+}

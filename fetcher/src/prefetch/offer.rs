@@ -24,6 +24,9 @@ use crate::cause::Caused;
 /// Manifests of one unit that are looked at. Honest operators state one; a second one is a reason to believe none.
 const MAX_MANIFESTS: usize = 16;
 
+/// A day. Compile times are not signed, and are added up.
+const LONGEST_COMPILATION_MS: u64 = 24 * 3600 * 1000;
+
 /// The accepted heads of this lookup, by operator and epoch.
 pub(crate) type AcceptedHeads = BTreeMap<(OperatorName, u32), VerifiedCheckpoint>;
 
@@ -117,7 +120,7 @@ pub(crate) fn check(
         document,
         manifest,
         proofs,
-        compile_ms: record.compile_ms,
+        compile_ms: record.compile_ms.min(LONGEST_COMPILATION_MS),
     })
 }
 

@@ -316,6 +316,19 @@ async fn what_is_said_many_times_is_kept_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_compile_time_that_is_none_is_not_added_up() {
+    let world = World::with_units().await;
+    world.serve_forged(|answer| answer.units.iter_mut().for_each(|record| record.compile_ms = u64::MAX));
+    assert_eq!(world.fetch().await.event.fetched, 3);
+    let deposit = Deposit::open(world.user.path()).unwrap();
+    let times = world
+        .units
+        .iter()
+        .map(|(unit, _)| deposit.store().unit(unit.key).unwrap().compile_ms);
+    assert!(times.max().unwrap() < u64::MAX / 1_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn operators_that_disagree_are_believed_by_nobody() {
     let mut world = World::with_units().await;
     let mut other = unit("memchr", "lib");

@@ -163,7 +163,7 @@ impl Remote {
         }
         serde_json::from_slice(&answer?).map_err(|error| {
             self.broke(RemoteError::Unexpected {
-                url: url.to_string(),
+                url: shown(&url),
                 what: format!("not a lookup's answer ({error})"),
             })
         })
@@ -189,7 +189,7 @@ impl Remote {
             .await?;
         serde_json::from_slice(&answer).map_err(|error| {
             self.broke(RemoteError::Unexpected {
-                url: url.to_string(),
+                url: shown(&url),
                 what: format!("not a unit's hint ({error})"),
             })
         })
@@ -248,10 +248,7 @@ impl Remote {
         let mut response = self.step(url, &mut waiting, request.send()).await?;
         let mut window = self.budget.window();
         check_head(url, &response, kind)?;
-        let too_long = || RemoteError::TooLong {
-            url: url.to_string(),
-            limit,
-        };
+        let too_long = || RemoteError::TooLong { url: shown(url), limit };
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(too_long());
         }
@@ -271,7 +268,7 @@ impl Remote {
         }
         if body.is_empty() {
             return Err(RemoteError::Unexpected {
-                url: url.to_string(),
+                url: shown(url),
                 what: "nothing".into(),
             });
         }
@@ -287,15 +284,23 @@ impl Remote {
         match self.budget.step(window, step).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(RemoteError::Unreachable {
-                url: url.to_string(),
+                url: shown(url),
                 reason: innermost(&error),
             }),
             Err(reason) => Err(RemoteError::TooSlow {
-                url: url.to_string(),
+                url: shown(url),
                 reason,
             }),
         }
     }
+}
+
+/// An address as it may be repeated in reports: without the name and password that it may hold.
+fn shown(url: &Url) -> String {
+    let mut shown = url.clone();
+    // An address that can have neither has none.
+    let _ = shown.set_username("").and_then(|()| shown.set_password(None));
+    shown.to_string()
 }
 
 /// What kind of content an answer must claim to be.
@@ -323,7 +328,7 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, RemoteError> {
 }
 
 fn check_head(url: &Url, response: &Response, kind: Kind<'_>) -> Result<(), RemoteError> {
-    let url = || url.to_string();
+    let url = || shown(url);
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Err(RemoteError::Absent(url())),

@@ -7,7 +7,7 @@ use reqwest::{StatusCode, Url};
 use sealift_policy::digest::Digest;
 use serde::Deserialize;
 
-use super::{MAX_SMALL, Remote, RemoteError};
+use super::{MAX_SMALL, Remote, RemoteError, shown};
 
 /// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ impl Remote {
         let mut body = Vec::new();
         while let Some(piece) = self.step(&url, &mut waiting, response.chunk()).await? {
             if body.len() + piece.len() > usize::try_from(MAX_SMALL).unwrap_or(usize::MAX) {
-                let (url, limit) = (url.to_string(), MAX_SMALL);
+                let (url, limit) = (shown(&url), MAX_SMALL);
                 return Err(RemoteError::TooLong { url, limit }.into());
             }
             body.extend_from_slice(&piece);
@@ -69,7 +69,7 @@ fn judge(url: &Url, status: StatusCode, body: &[u8]) -> Result<Kept, RequestErro
     if status == StatusCode::ACCEPTED {
         return serde_json::from_slice(body).map_err(|error| {
             RequestError::Remote(RemoteError::Unexpected {
-                url: url.to_string(),
+                url: shown(url),
                 what: format!("not a request's answer ({error})"),
             })
         });
@@ -77,7 +77,7 @@ fn judge(url: &Url, status: StatusCode, body: &[u8]) -> Result<Kept, RequestErro
     let problem = serde_json::from_slice::<Problem>(body).ok();
     let problem = problem.and_then(|problem| problem.detail.or(problem.title));
     Err(RequestError::Refused {
-        url: url.to_string(),
+        url: shown(url),
         status: status.as_u16(),
         // A stranger's words: neither long nor with anything that a terminal would obey.
         problem: problem.map_or_else(

@@ -268,3 +268,17 @@ async fn a_store_s_words_hold_nothing_that_a_terminal_would_obey() {
     assert!(problems[0].contains("[2J"), "{problems:?}");
     assert!(!problems[0].contains(char::is_control), "{problems:?}");
 }
+
+// W10: problems are written into the local store, and people paste them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_a_store_is_in_no_report() {
+    let url = answering("HTTP/1.1 500 Oh\r\nconnection: close\r\n\r\n").await;
+    let url = url.replace("http://", "http://somebody:secret@");
+    let world = World::with_units().await;
+    let problems = world.fetch_from(&url).await.event.problems;
+    assert!(problems[0].contains("answers 500"), "{problems:?}");
+    assert!(
+        !problems[0].contains("secret") && !problems[0].contains("somebody"),
+        "{problems:?}"
+    );
+}

@@ -178,6 +178,10 @@ fn roles(manifest: &Manifest) -> Vec<Role> {
 /// Reads the trust policy of now.
 pub fn trust_policy(config: &Config) -> Result<TrustPolicy, String> {
     let path = config.trust_policy.as_deref().ok_or("none is configured")?;
+    // cargo runs the wrapper in the package's folder: what lies there is a stranger's.
+    if path.is_relative() {
+        return Err(format!("`{}` is not an absolute path", path.display()));
+    }
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
     serde_json::from_slice(&bytes).map_err(|error| format!("`{}`: {error}", path.display()))
 }
@@ -222,6 +226,17 @@ fn check_glibc(store: &Store, needed: Option<&str>) -> Result<(), Miss> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_package_brings_its_own_trust_policy() {
+        let policy = |path: &str| {
+            let env = Env::made_up([(crate::env::TRUST_ROOT, path)]);
+            trust_policy(&Config::from_env(&env)).unwrap_err()
+        };
+        // This very package has a file of that name.
+        assert_eq!(policy("Cargo.toml"), "`Cargo.toml` is not an absolute path");
+        assert!(policy(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).contains("Cargo.toml`: expected"));
+    }
 
     // S15: a program made on a newer system is a miss, and says what it needs.
     #[test]

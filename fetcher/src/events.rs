@@ -55,6 +55,12 @@ impl BuildId {
         Self::of_process(self.pid) == Some(self)
     }
 
+    /// Whether its process runs and can do something: one that was stopped (Ctrl-Z) may never go on.
+    pub fn is_active(self) -> bool {
+        let stat = fs_err::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        start_ticks(&stat) == Some(self.start) && !is_stopped(&stat)
+    }
+
     /// When its process was started, in whole seconds since 1970; `None` without `/proc`.
     pub fn began(self) -> Option<i64> {
         let stat = fs_err::read_to_string("/proc/stat").ok()?;
@@ -75,6 +81,12 @@ impl BuildId {
 fn start_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Field 3 of `/proc/<pid>/stat`: stopped by a signal or by a debugger.
+fn is_stopped(stat: &str) -> bool {
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
 }
 
 impl fmt::Display for BuildId {

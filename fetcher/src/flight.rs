@@ -209,8 +209,9 @@ pub fn sweep(store: &Store) {
     }
 }
 
+/// Nobody waits for a process that was stopped.
 fn is_running(process: &str) -> bool {
-    process.parse().is_ok_and(BuildId::is_running)
+    process.parse().is_ok_and(BuildId::is_active)
 }
 
 fn path(key: UnitKey) -> String {
@@ -278,6 +279,30 @@ mod tests {
         assert!(!flight("1-1").board(&store, key).unwrap());
         Flight::land(&store, key);
         assert_eq!(Flight::of(&store, key), None);
+    }
+
+    // W5: a build was stopped with Ctrl-Z, and another one goes on.
+    #[test]
+    fn a_process_that_was_stopped_fetches_nothing() {
+        use std::process::{Command, Stdio};
+
+        use rustix::process::{Pid, Signal, kill_process};
+
+        let (_folder, store) = store();
+        let key = UnitKey::new(Digest::of(b"unit"));
+        let mut child = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        let fetcher = BuildId::of_process(child.id()).unwrap();
+        assert!(flight(&fetcher.to_string()).board(&store, key).unwrap());
+        assert!(Flight::of(&store, key).is_some());
+        kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
+        while fetcher.is_active() {
+            std::thread::yield_now();
+        }
+        assert!(fetcher.is_running());
+        assert_eq!(Flight::of(&store, key), None);
+        assert!(flight(&this().to_string()).board(&store, key).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

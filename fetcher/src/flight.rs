@@ -55,6 +55,24 @@ pub enum Stage {
     Done,
 }
 
+/// What a prefetch may be waited for that is not the network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// Its first word.
+    FirstWord,
+    /// What it has to do on this machine.
+    Work,
+}
+
+impl Awaited {
+    fn file(self) -> &'static str {
+        match self {
+            Self::FirstWord => "silent",
+            Self::Work => "stuck",
+        }
+    }
+}
+
 /// A unit on its way: `flight/<2>/<key>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flight {
@@ -120,6 +138,16 @@ impl Prefetch {
             .create_new(true)
             .open(self.store.path(&self.file("told")));
         told.is_ok()
+    }
+
+    /// Notes that waiting for this was in vain, so that no other wrapper of the build does it again.
+    pub fn give_up(&self, what: Awaited) {
+        let _ = fs::write(self.store.path(&self.file(what.file())), "");
+    }
+
+    /// Whether somebody has waited for this in vain.
+    pub fn is_given_up(&self, what: Awaited) -> bool {
+        self.store.path(&self.file(what.file())).exists()
     }
 
     /// Time that wrappers of this build have waited for nothing.

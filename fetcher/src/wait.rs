@@ -4,6 +4,7 @@
 //! together; so long is waited for whatever is on its way, and longer only for a unit that visibly arrives and takes
 //! less time in all than compiling it. (What downloads more slowly than it compiles, the fetching process leaves alone.)
 //! Time in which this machine itself plans, verifies or decompresses does not count: compiling would take more of it.
+//! Whoever waits too long for that notes it, and no other unit of the build does the same.
 //! Must not know the network: it looks at what the fetching process writes into the local store.
 
 use std::thread;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use sealift_policy::digest::UnitKey;
 use sealift_policy::local;
 
-use crate::flight::{Flight, Prefetch, Stage};
+use crate::flight::{Awaited, Flight, Prefetch, Stage};
 use crate::store::Store;
 
 /// How waiting ended.
@@ -28,6 +29,10 @@ pub enum Waited {
 
 /// Waits for a unit that is not in the local store.
 pub fn for_unit(store: &Store, prefetch: &Prefetch, patience: Duration, key: UnitKey) -> Waited {
+    wait(store, prefetch, patience, LONGEST, key)
+}
+
+fn wait(store: &Store, prefetch: &Prefetch, patience: Duration, longest: Duration, key: UnitKey) -> Waited {
     let begin = Instant::now();
     let mut limit = patience.saturating_sub(prefetch.waited_in_vain());
     // Waiting for the network alone: what this machine has to do is not the network's fault.
@@ -36,14 +41,23 @@ pub fn for_unit(store: &Store, prefetch: &Prefetch, patience: Duration, key: Uni
     let mut looked = begin;
     loop {
         // What is asked after is written before the flight's file goes, so the order of these questions matters.
-        let on_its_way = OnItsWay::now(store, prefetch, key, begin.elapsed());
+        let on_its_way = OnItsWay::now(store, prefetch, key);
         if store.path(&local::unit_path(key)).exists() {
             return Waited::Arrived;
         }
         match on_its_way {
             OnItsWay::No => return Waited::NotComing,
-            OnItsWay::Here if begin.elapsed() > LONGEST => return Waited::NotComing,
-            OnItsWay::Here => {}
+            OnItsWay::Silent if prefetch.is_given_up(Awaited::FirstWord) => return Waited::NotComing,
+            OnItsWay::Silent if begin.elapsed() > START => {
+                prefetch.give_up(Awaited::FirstWord);
+                return Waited::NotComing;
+            }
+            OnItsWay::Here if prefetch.is_given_up(Awaited::Work) => return Waited::NotComing,
+            OnItsWay::Here if begin.elapsed() > longest => {
+                prefetch.give_up(Awaited::Work);
+                return Waited::NotComing;
+            }
+            OnItsWay::Silent | OnItsWay::Here => {}
             OnItsWay::InTheNetwork(arriving) => {
                 waited += looked.elapsed();
                 if waited >= limit {
@@ -67,6 +81,8 @@ pub fn for_unit(store: &Store, prefetch: &Prefetch, patience: Duration, key: Uni
 enum OnItsWay {
     /// Nobody fetches it, and nobody will.
     No,
+    /// A process that was just begun has said nothing yet.
+    Silent,
     /// This machine works on it, or still finds out whether it is to be fetched.
     Here,
     /// It, or the answer that says whether it is to be fetched, is to come over the network.
@@ -82,7 +98,7 @@ struct Arriving {
 }
 
 impl OnItsWay {
-    fn now(store: &Store, prefetch: &Prefetch, key: UnitKey, waited: Duration) -> Self {
+    fn now(store: &Store, prefetch: &Prefetch, key: UnitKey) -> Self {
         if let Some(flight) = Flight::of(store, key) {
             if flight.expected > 0 && flight.received >= flight.expected {
                 return Self::Here;
@@ -94,8 +110,7 @@ impl OnItsWay {
             });
         }
         let Some(state) = prefetch.state() else {
-            // One that was just begun has said nothing yet.
-            return if waited < START { Self::Here } else { Self::No };
+            return Self::Silent;
         };
         match state.stage {
             Stage::Planning | Stage::Choosing if state.is_running() => Self::Here,
@@ -216,12 +231,43 @@ mod tests {
     #[test]
     fn what_this_machine_has_to_do_is_not_the_network_s_fault() {
         let scene = scene(Stage::Planning);
-        let now = |waited| OnItsWay::now(&scene.store, &scene.prefetch, scene.key, waited);
-        assert_eq!(now(PATIENCE * 10), OnItsWay::Here);
+        let now = || OnItsWay::now(&scene.store, &scene.prefetch, scene.key);
+        assert_eq!(now(), OnItsWay::Here);
         scene.flight(60_000, 7, 10);
-        assert!(matches!(now(Duration::ZERO), OnItsWay::InTheNetwork(_)));
+        assert!(matches!(now(), OnItsWay::InTheNetwork(_)));
         scene.flight(60_000, 10, 10);
-        assert_eq!(now(Duration::ZERO), OnItsWay::Here);
+        assert_eq!(now(), OnItsWay::Here);
+    }
+
+    /// How long the first and the second wrapper of a build wait for nothing.
+    fn two_waits(scene: &Scene) -> [Duration; 2] {
+        [(); 2].map(|()| {
+            let begin = Instant::now();
+            let waited = wait(&scene.store, &scene.prefetch, PATIENCE, PATIENCE, scene.key);
+            assert_eq!(waited, Waited::NotComing);
+            begin.elapsed()
+        })
+    }
+
+    // N3: one budget for the whole build, and not one for each unit.
+    #[test]
+    fn a_prefetch_that_died_before_its_first_word_is_waited_for_once() {
+        let scene = scene(Stage::Planning);
+        fs_err::remove_file(
+            scene
+                .store
+                .path(&format!("prefetch/{}/state.json", scene.prefetch.build())),
+        )
+        .unwrap();
+        let [first, second] = two_waits(&scene);
+        assert!(first >= START && second < START / 4, "{first:?} {second:?}");
+    }
+
+    #[test]
+    fn a_prefetch_that_is_stuck_is_waited_for_once() {
+        let scene = scene(Stage::Planning);
+        let [first, second] = two_waits(&scene);
+        assert!(first >= PATIENCE && second < PATIENCE / 4, "{first:?} {second:?}");
     }
 
     #[test]

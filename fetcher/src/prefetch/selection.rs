@@ -90,6 +90,10 @@ pub(super) fn check_offers(
             continue;
         };
         hint.unit_keys.truncate(MAX_UNITS_OF_PLAN);
+        // Another build may have fetched it since it was asked for.
+        if !hint.unit_keys.is_empty() && hint.unit_keys.iter().all(|key| is_usable(deposit, order.policy, *key)) {
+            fetched.event.present += 1;
+        }
         for &key in &hint.unit_keys {
             if !seen.insert(key) {
                 continue;

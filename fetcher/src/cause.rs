@@ -97,9 +97,8 @@ impl From<&NotHandled> for Caused {
             NotHandled::Toolchain(ToolchainProblem::Unofficial(rustc)) => {
                 about(Cause::UnofficialToolchain, rustc.display())
             }
-            NotHandled::Toolchain(ToolchainProblem::Unknown { rustc, .. }) | NotHandled::NotRustc(rustc) => {
-                about(Cause::UnknownToolchain, rustc.display())
-            }
+            NotHandled::Toolchain(ToolchainProblem::Unknown { rustc, .. } | ToolchainProblem::InFront(rustc))
+            | NotHandled::NotRustc(rustc) => about(Cause::UnknownToolchain, rustc.display()),
             NotHandled::NoPackage => Cause::NotCargo.into(),
             NotHandled::Program => Cause::Program.into(),
             NotHandled::NotUtf8(what) => about(Cause::NotUtf8, what),

@@ -40,6 +40,9 @@ pub enum ToolchainProblem {
     /// Not an official release.
     #[error("`{0}` is not an official release of rustc")]
     Unofficial(PathBuf),
+    /// Something that answers as rustc does, and may do anything to its calls.
+    #[error("`{0}` is neither rustc itself nor rustup's proxy")]
+    InFront(PathBuf),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,8 +59,8 @@ pub fn identify(store: &Store, rustc: &Path, target: Option<&str>) -> Result<Too
     };
     let question = question(rustc, target);
     let memo_path = format!("memo/toolchains/{}", Digest::of(question.as_bytes()));
-    if is_pinned(rustc)
-        && let Some(memo) = store.read::<Memo>(&memo_path)
+    if let Some(memo) = store.read::<Memo>(&memo_path)
+        && Program::of(rustc, &memo.toolchain.sysroot).is_some_and(Program::is_pinned)
         && stamps(rustc, &memo.toolchain, target).is_ok_and(|stamps| stamps == memo.stamps)
     {
         return Ok(memo.toolchain);
@@ -65,6 +68,9 @@ pub fn identify(store: &Store, rustc: &Path, target: Option<&str>) -> Result<Too
     let toolchain = ask(rustc, target).map_err(|error| unknown(error.to_string()))?;
     if !is_official(&toolchain.compiler) {
         return Err(ToolchainProblem::Unofficial(rustc.to_owned()));
+    }
+    if Program::of(rustc, &toolchain.sysroot).is_none() {
+        return Err(ToolchainProblem::InFront(rustc.to_owned()));
     }
     let stamps = stamps(rustc, &toolchain, target).map_err(|error| unknown(error.to_string()))?;
     let memo = Memo { stamps, toolchain };
@@ -90,11 +96,54 @@ fn is_official(compiler: &Compiler) -> bool {
         && compiler.toolchain().is_some()
 }
 
-/// Whether the program and its environment alone say which compiler runs. A name that is searched for, or rustup's
-/// proxy without a toolchain, may run another one tomorrow although every file of today's is unchanged.
-fn is_pinned(rustc: &Path) -> bool {
-    let is_proxy = fs::canonicalize(rustc).is_ok_and(|path| path.file_name().is_some_and(|name| name == "rustup"));
-    rustc.is_absolute() && (!is_proxy || Env::process().non_empty(env::RUSTUP_TOOLCHAIN).is_some())
+/// What a program called `rustc` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    /// The compiler of its sysroot, by its own path.
+    Compiler,
+    /// The compiler of its sysroot, by a name that is searched for.
+    Found,
+    /// rustup's proxy.
+    Proxy,
+}
+
+impl Program {
+    /// `None` for a program of another kind.
+    fn of(rustc: &Path, sysroot: &Path) -> Option<Self> {
+        let file = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let program = fs::canonicalize(find(rustc)?).ok()?;
+        let this = file(&program)?;
+        if file(&sysroot.join("bin/rustc")) == Some(this) {
+            return Some(if rustc.is_absolute() {
+                Self::Compiler
+            } else {
+                Self::Found
+            });
+        }
+        // Older rustups make their proxies as hard links.
+        (file(&program.with_file_name("rustup")) == Some(this)).then_some(Self::Proxy)
+    }
+
+    /// Whether the program and its environment alone say which compiler runs. A name that is searched for, or rustup's
+    /// proxy without a toolchain, may run another one tomorrow although every file of today's is unchanged.
+    fn is_pinned(self) -> bool {
+        match self {
+            Self::Compiler => true,
+            Self::Found => false,
+            Self::Proxy => Env::process().non_empty(env::RUSTUP_TOOLCHAIN).is_some(),
+        }
+    }
+}
+
+/// Where a program lies that is started by this name.
+fn find(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return Some(program.to_owned());
+    }
+    let path = Env::process().raw(env::PATH)?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }
 
 /// What decides which compiler a pinned program runs.
@@ -275,6 +324,38 @@ mod tests {
         assert!(matches!(made.identify(), Err(ToolchainProblem::Unknown { .. })));
         made.put(OFFICIAL, "1.95.0", "one");
         assert!(made.identify().is_ok());
+    }
+
+    // K12: what answers as the compiler does is not the compiler.
+    #[test]
+    fn a_program_in_front_of_the_compiler_is_not_handled() {
+        let made = Made::new();
+        made.put(OFFICIAL, "1.95.0", "one");
+        let root = made.folder.path();
+        assert_eq!(Program::of(&made.rustc(), root), Some(Program::Compiler));
+        let beside = |name: &str| root.join("elsewhere").join(name);
+        fs::create_dir(root.join("elsewhere")).unwrap();
+
+        fs_err::os::unix::fs::symlink(made.rustc(), beside("rustc")).unwrap();
+        assert_eq!(Program::of(&beside("rustc"), root), Some(Program::Compiler));
+        assert!(identify(&made.store, &beside("rustc"), None).is_ok());
+
+        fs::remove_file(beside("rustc")).unwrap();
+        fs::copy(made.rustc(), beside("rustc")).unwrap();
+        let identified = identify(&made.store, &beside("rustc"), None);
+        assert!(
+            matches!(identified, Err(ToolchainProblem::InFront(_))),
+            "{identified:?}"
+        );
+
+        // However rustup makes its proxy.
+        for link in [fs_err::os::unix::fs::symlink::<PathBuf, PathBuf>, fs::hard_link] {
+            fs::write(beside("rustup"), "").unwrap();
+            fs::remove_file(beside("rustc")).unwrap();
+            link(beside("rustup"), beside("rustc")).unwrap();
+            assert_eq!(Program::of(&beside("rustc"), root), Some(Program::Proxy));
+        }
+        assert_eq!(Program::of(&root.join("nowhere/rustc"), root), None);
     }
 
     // K14: what is no release of the Rust project is left alone, whatever its names are.

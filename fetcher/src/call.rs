@@ -18,11 +18,12 @@ use sealift_policy::remap::{self, CanonicalExtern, Places};
 
 use crate::closure::{self, Closure};
 use crate::env::{self, Env};
+use crate::known::Known;
 use crate::sources::{self, SourceProblem};
 use crate::store::Store;
 use crate::surroundings::{is_in_registry, out_dir, package, script_variables, source_places, spellings, variables};
 use crate::toolchain::{self, Toolchain, ToolchainProblem};
-use crate::{known, native_search, tree};
+use crate::{native_search, tree};
 
 /// A call that is handled.
 #[derive(Debug)]
@@ -306,13 +307,14 @@ fn places(package_root: &Path, package: &Package, out_dir: Option<&OutDir>, tool
 
 fn dependencies(store: &Store, invocation: &Invocation) -> Result<Vec<Dependency>, NotHandled> {
     let mut dependencies = vec![];
+    let mut known = Known::of(store);
     for dependency in &invocation.externs {
         let name = dependency.name.clone();
         let Some(path) = &dependency.path else {
             dependencies.push(Dependency { name, library: None });
             continue;
         };
-        let digest = known::digest_at(store, path).map_err(|error| NotHandled::Dependency {
+        let digest = known.digest_at(path).map_err(|error| NotHandled::Dependency {
             name: name.clone(),
             problem: error.to_string(),
         })?;

@@ -5,9 +5,10 @@
 //! its time, or when it still has a time that no change gives (see [`OwnTime`]). Anything else is read and hashed.
 //! Must not know what the content is.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -16,6 +17,9 @@ use sealift_policy::digest::Digest;
 use crate::clock;
 use crate::install::OwnTime;
 use crate::store::{self, Store};
+
+/// The folder of the store with what is remembered, a file for each target folder.
+const INSTALLED: &str = "memo/installed";
 
 /// The kernel gives files the time of its last tick, at least a hundred of which make a second.
 const TICK: Duration = Duration::from_millis(20);
@@ -36,20 +40,51 @@ const OTHER_CLOCKS: &[u32] = &[
     0x0BD0_0BD0, // Lustre
 ];
 
-/// The digest of the file at this path.
-pub fn digest_at(store: &Store, path: &Path) -> io::Result<Digest> {
-    let began = clock::now();
-    let before = Stamp::from(&fs::metadata(path)?);
-    let memo = fs::read_to_string(store.path(&memo_path(path))).unwrap_or_default();
-    if let Some((remembered, digest)) = memo.split_once('\n')
-        && remembered == before.text
-        && let Ok(digest) = digest.parse()
-    {
-        return Ok(digest);
+/// Most bytes that are kept of one folder; more are forgotten, all at once.
+const MAX_MEMORY: u64 = 4 << 20;
+
+/// The files of target folders, with what is remembered of them.
+#[derive(Debug)]
+pub struct Known<'a> {
+    store: &'a Store,
+    memories: BTreeMap<PathBuf, String>,
+}
+
+impl<'a> Known<'a> {
+    /// As the store remembers them.
+    pub fn of(store: &'a Store) -> Self {
+        Self {
+            store,
+            memories: BTreeMap::new(),
+        }
     }
-    let (digest, _) = store::digest_of_file(path)?;
-    remember_as(store, path, digest, &before, began);
-    Ok(digest)
+
+    /// The digest of the file at this path.
+    pub fn digest_at(&mut self, path: &Path) -> io::Result<Digest> {
+        let began = clock::now();
+        let before = Stamp::from(&fs::metadata(path)?);
+        if let Some(digest) = self.remembered(path, &before) {
+            return Ok(digest);
+        }
+        let (digest, _) = store::digest_of_file(path)?;
+        if before.is_older_than(began) {
+            write(self.store, path, digest, &before);
+        }
+        Ok(digest)
+    }
+
+    /// What was noted last, if the file is still as it was then.
+    fn remembered(&mut self, path: &Path, stamp: &Stamp) -> Option<Digest> {
+        let folder = path.parent()?;
+        if !self.memories.contains_key(folder) {
+            let memory = fs::read_to_string(self.store.path(&memory_of(folder))).unwrap_or_default();
+            self.memories.insert(folder.to_owned(), memory);
+        }
+        let name = name_of(path)?;
+        let mut notes = self.memories[folder].lines().rev();
+        let note = notes.find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'))?;
+        note.strip_prefix(&stamp.text)?.strip_prefix('\t')?.parse().ok()
+    }
 }
 
 /// Remembers what was just installed at a path. Losing the memory costs time only.
@@ -61,22 +96,26 @@ pub fn remember(store: &Store, path: &Path, digest: Digest, installed: Option<Ow
     }
 }
 
-fn remember_as(store: &Store, path: &Path, digest: Digest, stamp: &Stamp, began: Duration) {
-    if stamp.is_older_than(began) {
-        write(store, path, digest, stamp);
-    }
-}
-
+/// One line more in the memory of the file's folder: a file for each would cost more than what it saves.
 fn write(store: &Store, path: &Path, digest: Digest, stamp: &Stamp) {
-    if !has_another_clock(path) {
-        let text = format!("{}\n{digest}", stamp.text);
-        let _ = store.write(&memo_path(path), text.as_bytes());
+    if has_another_clock(path) {
+        return;
+    }
+    if let (Some(folder), Some(name)) = (path.parent(), name_of(path)) {
+        let line = format!("{name}\t{}\t{digest}\n", stamp.text);
+        let _ = store.append(&memory_of(folder), line.as_bytes(), MAX_MEMORY);
     }
 }
 
-fn memo_path(path: &Path) -> String {
-    let name = Digest::of(path.as_os_str().as_encoded_bytes()).to_string();
-    format!("memo/installed/{}/{name}", &name[..2])
+/// Names of which the memory is sure where they end.
+fn name_of(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    (!name.contains(|c: char| c.is_control())).then_some(name)
+}
+
+fn memory_of(folder: &Path) -> String {
+    let name = Digest::of(folder.as_os_str().as_encoded_bytes()).to_string();
+    format!("{INSTALLED}/{}/{name}", &name[..2])
 }
 
 /// What changes when a file does.
@@ -153,7 +192,7 @@ mod tests {
     struct Target {
         _folder: tempfile::TempDir,
         store: Store,
-        file: std::path::PathBuf,
+        file: PathBuf,
     }
 
     impl Target {
@@ -170,6 +209,10 @@ mod tests {
             };
             target.written(age);
             target
+        }
+
+        fn digest(&self) -> io::Result<Digest> {
+            Known::of(&self.store).digest_at(&self.file)
         }
 
         /// A second name keeps the time of the last change, which no program can set, out of the stamp.
@@ -198,15 +241,11 @@ mod tests {
     fn an_edit_of_equal_length_within_one_tick_is_noticed() {
         let target = Target::with("before", Duration::ZERO);
         let time = fs::metadata(&target.file).unwrap().modified().unwrap();
-        assert_eq!(
-            digest_at(&target.store, &target.file).unwrap(),
-            Digest::of(b"before"),
-            "the content is read"
-        );
+        assert_eq!(target.digest().unwrap(), Digest::of(b"before"), "the content is read");
         fs::write(&target.file, "behind").unwrap();
         fs::File::open(&target.file).unwrap().file().set_modified(time).unwrap();
         assert_eq!(
-            digest_at(&target.store, &target.file).unwrap(),
+            target.digest().unwrap(),
             Digest::of(b"behind"),
             "the same inode, size and time"
         );
@@ -218,9 +257,9 @@ mod tests {
         let remembered = Digest::of(b"what is remembered");
         let time = OwnTime::of(&fs::metadata(&target.file).unwrap());
         remember(&target.store, &target.file, remembered, Some(time));
-        assert_eq!(digest_at(&target.store, &target.file).unwrap(), remembered);
+        assert_eq!(target.digest().unwrap(), remembered);
         target.written(Duration::from_secs(9));
-        assert_eq!(digest_at(&target.store, &target.file).unwrap(), Digest::of(b"before"));
+        assert_eq!(target.digest().unwrap(), Digest::of(b"before"));
     }
 
     #[test]
@@ -235,10 +274,10 @@ mod tests {
             remember(&target.store, &target.file, remembered, time);
             // Once in a million times it is a second's last nanosecond.
             if time.is_some() {
-                assert_eq!(digest_at(&target.store, &target.file).unwrap(), remembered);
+                assert_eq!(target.digest().unwrap(), remembered);
             }
             fs::write(&target.file, "behind").unwrap();
-            assert_eq!(digest_at(&target.store, &target.file).unwrap(), Digest::of(b"behind"));
+            assert_eq!(target.digest().unwrap(), Digest::of(b"behind"));
         }
     }
 
@@ -251,6 +290,35 @@ mod tests {
         let time = installer.install(&stored, Role::Rmeta, &target.file).unwrap();
         fs::write(&target.file, "behind").unwrap();
         remember(&target.store, &target.file, Digest::of(b"before"), time);
-        assert_eq!(digest_at(&target.store, &target.file).unwrap(), Digest::of(b"behind"));
+        assert_eq!(target.digest().unwrap(), Digest::of(b"behind"));
+    }
+
+    #[test]
+    fn files_of_a_folder_are_told_apart_and_the_newest_note_counts() {
+        let target = Target::with("x", Duration::from_secs(10));
+        let stamp = Stamp::from(&fs::metadata(&target.file).unwrap());
+        let [first, last, other] = [b"1", b"2", b"3"].map(|content| Digest::of(content));
+        for digest in [first, last] {
+            write(&target.store, &target.file, digest, &stamp);
+        }
+        // A name that begins like it, and a line that ends too soon.
+        write(&target.store, &target.file.with_extension("rmeta\t"), other, &stamp);
+        write(&target.store, &target.file.with_extension("rmeta2"), other, &stamp);
+        let memory = memory_of(target.file.parent().unwrap());
+        let line = format!("liba.rmeta\t{}", stamp.text);
+        target.store.append(&memory, b"x\n", MAX_MEMORY).unwrap();
+        assert_eq!(target.digest().unwrap(), last);
+        target.store.append(&memory, line.as_bytes(), MAX_MEMORY).unwrap();
+        assert_eq!(target.digest().unwrap(), Digest::of(b"x"), "what is damaged is read");
+    }
+
+    #[test]
+    fn a_memory_that_is_full_begins_anew() {
+        let target = Target::with("x", Duration::from_secs(10));
+        let memory = "memo/trial";
+        for _ in 0..5 {
+            target.store.append(memory, b"line\n", 10).unwrap();
+        }
+        assert_eq!(fs::read(target.store.path(memory)).unwrap(), b"line\n");
     }
 }

@@ -120,6 +120,26 @@ impl Store {
         move_to(&scratch, &path)
     }
 
+    /// Adds one line to a file, whole: the kernel keeps lines of several processes apart. A file that has grown to
+    /// `limit` bytes begins anew.
+    pub fn append(&self, relative: &str, line: &[u8], limit: u64) -> io::Result<()> {
+        use std::io::Write as _;
+        let path = self.path(relative);
+        let mut options = fs::OpenOptions::new();
+        options.append(true).create(true);
+        let mut file = match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+                options.open(&path)?
+            }
+            opened => opened?,
+        };
+        if file.metadata()?.len() >= limit {
+            file.set_len(0)?;
+        }
+        file.write_all(line)
+    }
+
     /// The file with this content, if it is there and still what it was. One that was changed is removed.
     pub fn blob(&self, digest: Digest, size: u64) -> Option<PathBuf> {
         let path = self.path(&local::cas_path(digest));

@@ -76,6 +76,10 @@ impl Sources {
         sources
             .folders
             .extend(out_dirs.map(|folder| named(remap::OUT_DIR, folder)));
+        // The rest of such a name would be a command of its own, and build scripts choose names.
+        sources
+            .folders
+            .retain(|(_, folder)| !folder.to_string_lossy().contains(char::is_control));
         Ok(sources)
     }
 
@@ -86,9 +90,9 @@ impl Sources {
         let mut named = vec![];
         for (name, folder) in &self.folders {
             if name == remap::OUT_DIR {
-                text.push_str(&format!("directory {}\n", folder.display()));
+                text.push_str(&format!("directory {}\n", gdb_word(folder)));
             } else if !named.contains(&name) {
-                text.push_str(&format!("set substitute-path {name} {}\n", folder.display()));
+                text.push_str(&format!("set substitute-path {name} {}\n", gdb_word(folder)));
                 named.push(name);
             }
         }
@@ -100,8 +104,8 @@ impl Sources {
         let mut text = self.comments();
         for (name, folder) in &self.folders {
             text.push_str(&format!(
-                "settings append target.source-map {name} \"{}\"\n",
-                folder.display()
+                "settings append target.source-map {name} {}\n",
+                quoted(folder)
             ));
         }
         text
@@ -109,6 +113,21 @@ impl Sources {
 
     fn comments(&self) -> String {
         self.missing.iter().map(|missing| format!("# {missing}\n")).collect()
+    }
+}
+
+/// Both debuggers know double quotes, with backslashes before what would end them.
+fn quoted(folder: &Path) -> String {
+    let text = folder.to_string_lossy();
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn gdb_word(folder: &Path) -> String {
+    let text = folder.to_string_lossy();
+    if text.contains([' ', '"', '\'', '\\']) {
+        quoted(folder)
+    } else {
+        text.into_owned()
     }
 }
 
@@ -186,6 +205,17 @@ mod tests {
         settings append target.source-map /cargo/out-dir "/t/debug/build/a-1/out"
         settings append target.source-map /cargo/out-dir "/t/debug/build/b-1/out"
         "#);
+    }
+
+    #[test]
+    fn odd_folders_are_quoted() {
+        let sources = Sources {
+            folders: vec![("/rustc/abc".into(), r#"/a b/c"d\e"#.into())],
+            missing: vec![],
+        };
+        assert_eq!(sources.gdb(), "set substitute-path /rustc/abc \"/a b/c\\\"d\\\\e\"\n");
+        let lldb = "settings append target.source-map /rustc/abc \"/a b/c\\\"d\\\\e\"\n";
+        assert_eq!(sources.lldb(), lldb);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The worlds in which Sealift is tried out: real programs, real servers, real crates.
 //!
 //! Owns: assembling the parts on loopback ([`world`]), playing a user ([`user`]), getting sources ([`sources`]), doing harm
-//! ([`fault`]), and the programs made of these: the demo, the benchmark and `./x world`.
+//! ([`fault`]), and the programs made of these: the demo, the benchmark, the corpus and `./x world`.
 //! Must not know how any part works inside: everything goes through the programs' command lines, the public store's
 //! layout and the records that `sealift-policy` documents.
 
 pub mod bench;
 pub mod child;
+pub mod corpus;
 pub mod demo;
 pub mod env;
 pub mod fault;

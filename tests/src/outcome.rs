@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sealift_policy::digest::UnitKey;
 use sealift_policy::local::{BuildEvent, Outcome, PrefetchEvent, UnitEvent, VERSION_DIR};
 
 /// The events of one build.
@@ -61,6 +62,12 @@ impl Outcomes {
     /// Installed from the store.
     pub fn hits(&self) -> usize {
         self.count(|outcome| matches!(outcome, Outcome::HitCompiled | Outcome::HitFetched))
+    }
+
+    /// The units that were installed from the store.
+    pub fn hit_keys(&self) -> impl Iterator<Item = UnitKey> {
+        let hits = self.units.iter().filter(|unit| is_hit(unit.outcome));
+        hits.filter_map(|unit| unit.unit_key)
     }
 
     /// Installed from what was downloaded.

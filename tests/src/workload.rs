@@ -19,6 +19,8 @@ pub struct Workload {
     pub program: &'static str,
     /// An argument with which the executable prints something and leaves.
     pub probe: &'static str,
+    /// The arguments, separated by spaces, of some real work in the folder of its sources.
+    pub work: &'static str,
 }
 
 impl Workload {
@@ -36,6 +38,7 @@ impl Workload {
                     crate_sha256: fields.next()?,
                     program: fields.next()?,
                     probe: fields.next()?,
+                    work: fields.next()?,
                 })
             })
     }

@@ -1,4 +1,4 @@
-//! The program behind `./x demo`, `./x world`, `./x bench` and the gate's check of the deployment files.
+//! The program behind `./x demo`, `./x world`, `./x bench`, `./x corpus` and the gate's check of the deployment files.
 //!
 //! Owns the command line only.
 
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use sealift_tests::programs::Programs;
 use sealift_tests::workload::{Profile, Workload};
-use sealift_tests::{bench, demo, infra, world};
+use sealift_tests::{bench, corpus, demo, infra, world};
 
 /// Worlds to try Sealift out in.
 #[derive(Parser)]
@@ -46,6 +46,20 @@ enum Command {
         /// How often each build is made
         #[arg(long, default_value_t = 3)]
         runs: usize,
+    },
+    /// Builds real programs with and without the wrapper by cargo's usual commands, and compares
+    Corpus {
+        /// Package names of the programs, in this order; all of them otherwise
+        names: Vec<String>,
+        /// build, check, test (`--no-run`), clippy, doc or release; may be given several times. All but release otherwise
+        #[arg(long = "command", value_name = "COMMAND")]
+        commands: Vec<corpus::Command>,
+        /// Builds the release programs, too
+        #[arg(long)]
+        release: bool,
+        /// A local store that is used and kept, such as that of an earlier run
+        #[arg(long, value_name = "DIR")]
+        store: Option<PathBuf>,
     },
     /// Checks the deployment files
     CheckInfra {
@@ -116,6 +130,30 @@ fn run(command: Command) -> Result<()> {
                 },
                 &programs,
             )
+        }
+        Command::Corpus {
+            names,
+            mut commands,
+            release,
+            store,
+        } => {
+            if commands.is_empty() {
+                commands = corpus::Command::usual();
+            }
+            if release {
+                commands.push(corpus::Command::release());
+            }
+            let workloads = if names.is_empty() {
+                Workload::all().collect()
+            } else {
+                names.iter().map(|name| Workload::named(name)).collect::<Result<_>>()?
+            };
+            let plan = corpus::Plan {
+                workloads,
+                commands,
+                store: store.map(std::path::absolute).transpose()?,
+            };
+            corpus::run_plan(&plan, &programs)
         }
         Command::CheckInfra { dir } => infra::check(&dir, &programs),
     }

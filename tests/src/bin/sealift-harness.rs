@@ -51,7 +51,8 @@ enum Command {
     Corpus {
         /// Package names of the programs, in this order; all of them otherwise
         names: Vec<String>,
-        /// build, check, test (`--no-run`), clippy, doc or release; may be given several times. All but release otherwise
+        /// build, check, test (`--no-run`), clippy, doc, doc-own (`--no-deps`) or release; may be given several times.
+        /// The first five otherwise
         #[arg(long = "command", value_name = "COMMAND")]
         commands: Vec<corpus::Command>,
         /// Builds the release programs, too

@@ -12,9 +12,9 @@
 //! it knows that the file was not written to since, however young it is.
 //! Must not know why an output may be installed.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
@@ -22,6 +22,8 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use sealift_policy::local::STORED_MTIME;
 use sealift_policy::manifest::Role;
 
+use crate::fresh;
+use crate::runner;
 use crate::sharing::Sharing;
 use crate::store::Store;
 
@@ -52,10 +54,15 @@ pub struct Installer {
 }
 
 impl Installer {
-    /// For a folder, by what is possible between it and the store.
+    /// For a folder, by what is possible between it and the store. On a builder, where strangers' code runs, no file of
+    /// the store has a second name.
     pub fn new(store: &Store, folder: &Path) -> Self {
+        let sharing = match Sharing::between(store, folder) {
+            Sharing::Link if runner::sandbox().is_some() => Sharing::Copy,
+            sharing => sharing,
+        };
         Self {
-            sharing: Sharing::between(store, folder),
+            sharing,
             in_place: InPlace::default(),
         }
     }
@@ -139,23 +146,20 @@ impl OwnTime {
 
 /// Writes a text that cargo reads, whole or not at all.
 pub fn write(destination: &Path, text: &str) -> io::Result<()> {
-    appear(destination, |beside| fs::write(beside, text))
+    appear(destination, |beside| {
+        let mut file = create(beside, 0o666)?;
+        file.write_all(text.as_bytes())
+    })
 }
 
 /// Makes a file beside its destination and renames it, so that nobody ever sees a part of it or follows a link.
-fn appear<T>(destination: &Path, make: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    let beside = beside(destination)?;
-    let _ = fs::remove_file(&beside);
-    let result = make(&beside).and_then(|made| fs::rename(&beside, destination).map(|()| made));
-    // Also after success: renaming one hard link of a file over another keeps both.
-    let _ = fs::remove_file(&beside);
-    result
-}
-
-fn beside(destination: &Path) -> io::Result<PathBuf> {
-    let mut name = std::ffi::OsString::from(format!(".sealift-{}-", std::process::id()));
-    name.push(destination.file_name().ok_or(io::ErrorKind::InvalidInput)?);
-    Ok(destination.with_file_name(name))
+fn appear<T>(destination: &Path, make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<T> {
+    let folder = destination.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let beside = fresh::file(folder, ".sealift-", make)?;
+    fs::rename(beside.path(), destination)?;
+    // What it may still name goes with it: renaming one hard link of a file over another keeps both.
+    let (made, _name) = beside.into_parts();
+    Ok(made)
 }
 
 /// Makes a file of its own that shares the stored one's blocks.

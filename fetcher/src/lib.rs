@@ -9,6 +9,7 @@ pub mod config;
 pub mod env;
 pub mod events;
 pub mod flight;
+pub mod fresh;
 pub mod size;
 pub mod store;
 

@@ -64,7 +64,8 @@ pub fn is_wanted(call: &Call) -> bool {
 
 /// Runs the build script as cargo asked, with what C compilers need to know.
 ///
-/// A script that fails with our flags is run again without them: an old compiler may not know them.
+/// A script that fails with our flags is run again without them: an old compiler may not know them. One that a signal
+/// ended is not: whoever sent it meant it.
 pub fn run_script(real: &Path) -> io::Result<ExitCode> {
     let flags = c_flags(&Env::process());
     if flags.is_empty() {
@@ -74,7 +75,7 @@ pub fn run_script(real: &Path) -> io::Result<ExitCode> {
     let mut stdout = vec![];
     io::copy(first.stdout.as_mut().expect("standard output is piped"), &mut stdout)?;
     let status = first.wait()?;
-    if status.success() {
+    if status.success() || status.code().is_none() {
         io::stdout().lock().write_all(&stdout)?;
         return Ok(exit_code(status));
     }

@@ -1,7 +1,8 @@
 //! The local store on disk: content-addressed outputs and the records about them.
 //!
-//! Owns atomicity (written beside, then renamed), immutability (read-only, one fixed old modification time) and the
-//! check that an output is still what it was. A record that is missing or damaged is as good as absent.
+//! Owns atomicity (written beside under a name that nobody else has, then renamed), immutability (read-only, one fixed
+//! old modification time), privacy (nobody else may enter the store's folder, whatever the user's mask) and the check that
+//! an output is still what it was. A record that is missing or damaged is as good as absent.
 //! Must not know what a unit is for, whether it is trusted, or where it will be installed.
 
 use std::io;
@@ -15,6 +16,8 @@ use sealift_policy::local::{self, LocalUnit, OutputRecord, STORED_MTIME, VERSION
 use sealift_policy::name::{CrateName, CrateVersion};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::fresh;
 
 /// A local store.
 #[derive(Debug, Clone)]
@@ -38,20 +41,19 @@ impl Store {
     /// The store below this folder, which need not exist yet. A store of another user, or one that everybody can write
     /// to, is not opened.
     pub fn open(root: &Path) -> io::Result<Self> {
-        match fs::metadata(root) {
-            Ok(metadata) if metadata.uid() != rustix::process::geteuid().as_raw() => Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "the local store belongs to another user",
-            )),
-            Ok(metadata) if metadata.mode() & 0o002 != 0 => Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "everybody can write to the local store",
-            )),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(Self {
-                root: root.join(VERSION_DIR),
-            }),
+        let contents = root.join(VERSION_DIR);
+        for folder in [root, &contents] {
+            match fs::metadata(folder) {
+                Ok(metadata) => refuse_shared(&metadata)?,
+                // Where nothing can be written, there is nothing to be found either.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let _ = make_private(&contents);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Ok(Self { root: contents })
     }
 
     /// A path in the store, from its relative form.
@@ -114,10 +116,8 @@ impl Store {
 
     /// Writes a file whole or not at all.
     pub fn write(&self, relative: &str, content: &[u8]) -> io::Result<()> {
-        let path = self.path(relative);
-        let scratch = self.scratch_file()?;
-        fs::write(&scratch, content)?;
-        move_to(&scratch, &path)
+        let scratch = self.scratch(|scratch| write_new(scratch, content))?;
+        move_to(scratch.path(), &self.path(relative))
     }
 
     /// Adds one line to a file, whole: the kernel keeps lines of several processes apart. A file that has grown to
@@ -164,19 +164,18 @@ impl Store {
         if self.blob(digest, fs::metadata(file)?.len()).is_some() {
             return Ok(());
         }
-        let scratch = self.scratch_file()?;
-        if fs::hard_link(file, &scratch).is_err() {
-            fs::copy(file, &scratch)?;
-        }
-        self.finish(&scratch, &path, mode)
+        let scratch = match self.scratch(|scratch| fs::hard_link(file, scratch)) {
+            Ok(scratch) => scratch,
+            Err(_) => self.scratch(|scratch| copy_new(file, scratch))?,
+        };
+        finish(scratch.path(), &path, mode)
     }
 
     /// Puts bytes into the store whose digest the caller has verified.
     pub fn insert(&self, bytes: &[u8], digest: Digest, mode: Mode) -> io::Result<()> {
         let path = self.path(&local::cas_path(digest));
-        let scratch = self.scratch_file()?;
-        fs::write(&scratch, bytes)?;
-        self.finish(&scratch, &path, mode)
+        let scratch = self.scratch(|scratch| write_new(scratch, bytes))?;
+        finish(scratch.path(), &path, mode)
     }
 
     /// A new private folder in the store. Its name says whose it is, for [`crate::in_use::leftovers`].
@@ -188,29 +187,56 @@ impl Store {
             .tempdir_in(parent)
     }
 
-    fn scratch_file(&self) -> io::Result<PathBuf> {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+    /// A new file. What is left of it goes with the value. Its name says whose it is, for [`crate::in_use::leftovers`].
+    fn scratch(&self, mut make: impl FnMut(&Path) -> io::Result<()>) -> io::Result<tempfile::NamedTempFile<()>> {
         let folder = self.path(SCRATCH);
-        let name = format!("f{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&folder)?,
-            Err(error) => return Err(error),
+        let prefix = format!("f{}-", std::process::id());
+        match fresh::file(&folder, &prefix, &mut make) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => {
+                fs::create_dir_all(&folder)?;
+                fresh::file(&folder, &prefix, make)
+            }
+            made => made,
         }
-        Ok(path)
     }
+}
 
-    fn finish(&self, scratch: &Path, path: &Path, mode: Mode) -> io::Result<()> {
-        let bits = match mode {
-            Mode::Data => 0o444,
-            Mode::Executable => 0o555,
-        };
-        set_stored_time(scratch)?;
-        fs::set_permissions(scratch, std::fs::Permissions::from_mode(bits))?;
-        move_to(scratch, path)
+fn finish(scratch: &Path, path: &Path, mode: Mode) -> io::Result<()> {
+    let bits = match mode {
+        Mode::Data => 0o444,
+        Mode::Executable => 0o555,
+    };
+    set_stored_time(scratch)?;
+    fs::set_permissions(scratch, std::fs::Permissions::from_mode(bits))?;
+    move_to(scratch, path)
+}
+
+fn refuse_shared(folder: &std::fs::Metadata) -> io::Result<()> {
+    let refused = |why| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    if folder.uid() != rustix::process::geteuid().as_raw() {
+        return refused("the local store belongs to another user");
     }
+    if folder.mode() & 0o002 != 0 {
+        return refused("everybody can write to the local store");
+    }
+    Ok(())
+}
+
+/// Makes folders that only the user may enter.
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    fs::File::create_new(path)?.write_all(content)
+}
+
+fn copy_new(from: &Path, to: &Path) -> io::Result<()> {
+    let from = fs::File::open(from)?;
+    let to = fs::File::create_new(to)?;
+    io::copy(&mut from.file(), &mut to.file()).map(drop)
 }
 
 /// SHA-256 and size of a file.
@@ -241,22 +267,15 @@ fn set_stored_time(path: &Path) -> io::Result<()> {
     fs::File::open(path)?.file().set_modified(time)
 }
 
-/// Renames into a folder that may not exist yet.
+/// Renames into a folder that may not exist yet. What the old name may still name goes with it: renaming one hard link of a
+/// file over another keeps both.
 fn move_to(from: &Path, to: &Path) -> io::Result<()> {
-    let Err(error) = fs::rename(from, to) else {
-        // Renaming one hard link of a file over another does nothing and keeps both.
-        let _ = fs::remove_file(from);
-        return Ok(());
-    };
-    match to.parent() {
-        Some(parent) if error.kind() == io::ErrorKind::NotFound => {
+    match (fs::rename(from, to), to.parent()) {
+        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(parent)?;
             fs::rename(from, to)
         }
-        _ => {
-            let _ = fs::remove_file(from);
-            Err(error)
-        }
+        (renamed, _) => renamed,
     }
 }
 
@@ -303,5 +322,23 @@ mod tests {
         let key = UnitKey::new(Digest::of(b"key"));
         store.write(&local::unit_path(key), b"{\"version\":1").unwrap();
         assert!(store.unit(key).is_none());
+    }
+
+    // A mask that lets everybody write, as some containers have.
+    #[test]
+    fn nobody_else_may_enter_the_store_whatever_the_mask_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("new/store");
+        let store = Store::open(&root).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&root), mode(store.root())), (0o700, 0o700));
+        // A root that was there, of whatever mode.
+        let root = folder.path().join("old");
+        fs::create_dir(&root).unwrap();
+        let store = Store::open(&root).unwrap();
+        assert_eq!(mode(store.root()), 0o700);
+        fs::set_permissions(store.root(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Store::open(&root).unwrap_err();
+        assert_eq!(refused.to_string(), "everybody can write to the local store");
     }
 }

@@ -1,6 +1,7 @@
 //! What a target folder shares with the store, and what it never does.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 
 use sealift_policy::digest::Digest;
 use sealift_policy::local::STORED_MTIME;

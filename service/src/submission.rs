@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use sealift_policy::log::TreeSize;
+use sealift_policy::log::{SignedCheckpoint, TreeSize};
 use sealift_policy::wire::{MAX_SUBMISSION_HEADER, SubmissionHeader};
 
 use crate::admit::{self, Blob, Decision, Known, Refusal, Stated};
@@ -103,13 +103,17 @@ pub fn admit(app: &App, header: SubmissionHeader, blobs: &mut dyn Source) -> Res
 }
 
 fn decide(app: &App, log: &ServedLog, header: SubmissionHeader) -> Result<Decision, SubmitError> {
-    let mut stated: BTreeMap<_, Vec<Stated>> = BTreeMap::new();
-    for unit in admit::units(&header) {
-        let mut known = app.catalogue().unit(unit)?.stated;
-        known.retain(|stated| stated.log.operator == log.name.operator);
-        stated.insert(unit, known);
-    }
     let state = log.state();
+    let mut stated: BTreeMap<_, Vec<Stated>> = BTreeMap::new();
+    // Only who can sign for the log, and has signed something new, is worth a question for each of its leaves.
+    let head = SignedCheckpoint::parse(header.checkpoint.as_bytes()).and_then(|head| head.verify(&log.verifier));
+    if head.is_ok_and(|head| head.size() > state.tree.size()) {
+        for unit in admit::units(&header) {
+            let mut known = app.catalogue().unit(unit)?.stated;
+            known.retain(|stated| stated.log.operator == log.name.operator);
+            stated.insert(unit, known);
+        }
+    }
     let known = Known {
         verifier: &log.verifier,
         tree: &state.tree,

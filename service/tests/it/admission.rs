@@ -65,6 +65,19 @@ async fn refused_log(sign: impl FnOnce(&mut Operator, &[Unit; 2]) -> Submission,
     world.admit(&honest.submit(&units)).await;
 }
 
+// A2: a header has room for a hundred thousand leaves, and the log waits while they are looked up.
+#[tokio::test]
+async fn nothing_is_looked_up_for_who_cannot_sign() {
+    let (world, alpha, _, units) = world().await;
+    let catalogue = world.folder.path().join("catalogue.sqlite");
+    let catalogue = rusqlite::Connection::open(catalogue).unwrap();
+    catalogue.execute_batch("DROP TABLE leaf").unwrap();
+    let answer = world.submit(&Operator::new("alpha").submit(&units)).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (403, "checkpoint"));
+    let answer = world.submit(&alpha.clone().submit(&units)).await;
+    assert_eq!(answer.status.as_u16(), 500, "the operator itself is looked up");
+}
+
 #[tokio::test]
 async fn what_obeys_all_rules_is_admitted_and_sending_it_again_changes_nothing() {
     let (world, mut alpha, mut beta, units) = world().await;

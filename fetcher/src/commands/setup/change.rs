@@ -2,7 +2,9 @@
 //!
 //! Owns the journal (`setup-journal.json`). Must not know what the files mean.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -57,6 +59,11 @@ impl Change {
 
     /// Writes the file whole or not at all.
     pub(super) fn write(&self) -> anyhow::Result<()> {
+        self.write_mode(None)
+    }
+
+    /// As [`Self::write`], with these permissions; without, those that the file has, or ordinary ones.
+    fn write_mode(&self, mode: Option<u32>) -> anyhow::Result<()> {
         let Some(text) = &self.after else {
             return match fs_err::remove_file(&self.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
@@ -69,11 +76,11 @@ impl Change {
         fs_err::create_dir_all(folder)?;
         let file = tempfile::NamedTempFile::new_in(folder)?;
         fs_err::write(file.path(), text)?;
-        if let Ok(metadata) = fs_err::metadata(&path) {
-            fs_err::set_permissions(file.path(), metadata.permissions())?;
-        } else {
-            fs_err::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        }
+        let permissions = match (mode, fs_err::metadata(&path)) {
+            (None, Ok(metadata)) => metadata.permissions(),
+            (mode, _) => Permissions::from_mode(mode.unwrap_or(0o644)),
+        };
+        fs_err::set_permissions(file.path(), permissions)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())
@@ -109,7 +116,7 @@ impl Journal {
         self
     }
 
-    /// Keeps it.
+    /// Keeps it, for its owner only: cargo's configuration, which it repeats, may hold passwords.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
         Change {
@@ -117,7 +124,7 @@ impl Journal {
             before: None,
             after: Some(text),
         }
-        .write()
+        .write_mode(Some(0o600))
     }
 
     /// Forgets it.

@@ -134,3 +134,18 @@ fn cargo_s_old_configuration_file_is_the_one_that_counts() {
     fs_err::write(&old, "").unwrap();
     assert_eq!(cargo_config(&home.context()).unwrap(), old);
 }
+
+// W10: cargo's configuration may hold the password of a proxy, and may be private.
+#[test]
+fn what_the_journal_repeats_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let home = Home::new(Some("[http]\nproxy = \"http://somebody:secret@proxy.example:3128\"\n"));
+    fs_err::set_permissions(home.cargo_config(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    home.apply("/opt/sealift-rustc");
+    for file in [home.cargo_config(), home.config().join("setup-journal.json")] {
+        assert!(fs_err::read_to_string(&file).unwrap().contains("secret"));
+        let mode = fs_err::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+}

@@ -83,10 +83,10 @@ fn start_ticks(stat: &str) -> Option<u64> {
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// Field 3 of `/proc/<pid>/stat`: stopped by a signal or by a debugger.
+/// Field 3 of `/proc/<pid>/stat`: stopped by a signal. (Small letters are of what is traced, and stops all the time.)
 fn is_stopped(stat: &str) -> bool {
     stat.rsplit_once(')')
-        .is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
 }
 
 impl fmt::Display for BuildId {

@@ -127,9 +127,14 @@ impl Deposit {
         matches!(unit.origin, UnitOrigin::Compiled) && manifest.is_ok_and(|manifest| self.has_all(&manifest))
     }
 
-    /// Keeps what looks like an attack, for people to look at. Named by content, and bounded. `None` when it cannot be
-    /// kept, which changes nothing else.
+    /// Keeps what looks like an attack, for people to look at. Named by content, and bounded, each piece and all of them:
+    /// who attacks must not fill the disk. `None` when it cannot be kept, which changes nothing else.
     pub(crate) fn put_evidence(&self, name: &str, content: &[u8]) -> Option<PathBuf> {
+        let kept = fs_err::read_dir(self.store.path("evidence")).into_iter().flatten();
+        let kept = kept.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()));
+        if kept.sum::<u64>() >= MAX_ALL_EVIDENCE {
+            return None;
+        }
         let content = &content[..content.len().min(MAX_EVIDENCE)];
         let path = format!("evidence/{name}-{}", Digest::of(content).short());
         self.store.write(&path, content).ok().map(|()| self.store.path(&path))
@@ -142,3 +147,22 @@ fn plan_path(plan: PlanId) -> String {
 
 /// The most that is kept of one piece of evidence, in bytes.
 const MAX_EVIDENCE: usize = 16 << 20;
+
+/// The most that is kept of all evidence, but for its last piece, in bytes.
+const MAX_ALL_EVIDENCE: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_does_not_fill_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let deposit = Deposit::open(folder.path()).unwrap();
+        let kept = (0..8_u8).map(|piece| deposit.put_evidence("object", &vec![piece; MAX_EVIDENCE + 1]));
+        let kept: Vec<_> = kept.flatten().collect();
+        assert_eq!(kept.len(), 4);
+        let sizes = kept.iter().map(|path| fs_err::metadata(path).unwrap().len());
+        assert_eq!(sizes.sum::<u64>(), MAX_ALL_EVIDENCE);
+    }
+}

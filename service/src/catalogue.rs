@@ -163,11 +163,14 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The units that were seen for a plan.
+    /// The units that were seen for a plan, those that most operators have logged first: one operator alone cannot put
+    /// others at the end of a list of which clients read the beginning.
     pub fn units_of(&self, toolchain: &Toolchain, plan: PlanId) -> Result<Vec<UnitKey>, CatalogueError> {
         let connection = self.connection();
-        let mut query =
-            connection.prepare_cached("SELECT unit FROM plan WHERE toolchain = ?1 AND plan = ?2 ORDER BY unit")?;
+        let mut query = connection.prepare_cached(
+            "SELECT unit FROM plan WHERE toolchain = ?1 AND plan = ?2 ORDER BY
+                 (SELECT count(DISTINCT operator) FROM leaf WHERE leaf.unit = plan.unit) DESC, unit",
+        )?;
         let units = query.query_map(params![toolchain.as_str(), plan.digest().as_bytes()], |row| row.get(0))?;
         let units = units
             .map(|unit| unit.map(|unit| UnitKey::new(Digest::from_bytes(unit))))

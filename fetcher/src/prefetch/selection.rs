@@ -2,6 +2,7 @@
 //!
 //! Owns which units are downloaded and in which order. Must not know the network.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{PlanId, UnitKey};
@@ -89,6 +90,9 @@ pub(super) fn check_offers(
         let Some(mut hint) = plans.get(plan).cloned() else {
             continue;
         };
+        // Those of which most operators speak first: one operator alone cannot hide what others made among its own.
+        hint.unit_keys
+            .sort_by_key(|key| Reverse(records.get(key).map_or(0, operators)));
         hint.unit_keys.truncate(MAX_UNITS_OF_PLAN);
         // Another build may have fetched it since it was asked for.
         if !hint.unit_keys.is_empty() && hint.unit_keys.iter().all(|key| is_usable(deposit, order.policy, *key)) {
@@ -128,4 +132,10 @@ pub(super) fn check_offers(
         let _ = deposit.put_plan(&hint);
     }
     selection
+}
+
+/// Of how many operators there are vouchers, whatever they are worth.
+fn operators(record: &UnitRecord) -> usize {
+    let vouchers = record.manifests.iter().flat_map(|manifest| &manifest.vouchers);
+    vouchers.map(|voucher| &voucher.operator).collect::<BTreeSet<_>>().len()
 }

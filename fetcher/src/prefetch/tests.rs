@@ -170,6 +170,22 @@ async fn a_plan_with_one_unit_that_is_not_believed_does_not_fetch_the_other_agai
     assert_eq!((again.event.fetched, again.event.rejected), (0, 1));
 }
 
+// One operator makes any number of units for a plan, with keys that sort before all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_operator_cannot_hide_what_several_made() {
+    let mut world = World::new().await;
+    world.publish(unit("memchr", "lib"), &[0, 1]);
+    for number in 0..20 {
+        world.publish(unit(&format!("noise{number}"), "lib"), &[0]);
+    }
+    world.serve_forged(|answer| {
+        let noise: Vec<_> = answer.plans.drain(1..).flat_map(|plan| plan.unit_keys).collect();
+        answer.plans[0].unit_keys.splice(0..0, noise);
+    });
+    world.fetch().await;
+    assert!(world.local().contains(&"memchr".to_owned()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_output_in_the_local_store_is_fetched_again() {
     let world = World::with_units().await;

@@ -25,6 +25,23 @@ fn head(response: &LookupResponse, operator: &Operator) -> VerifiedCheckpoint {
         .unwrap()
 }
 
+// Clients read the beginning of the list only, and whoever makes units can choose how their keys sort.
+#[tokio::test]
+async fn what_most_operators_have_logged_comes_first() {
+    let (mut alpha, mut beta) = (Operator::new("alpha"), Operator::new("beta"));
+    let world = World::new(&[&alpha, &beta]);
+    let mut units: Vec<_> = (0..6).map(|number| library(&format!("unit{number}"))).collect();
+    for unit in &mut units {
+        unit.plans = vec![plan("one for all")];
+    }
+    units.sort_by_key(|unit| unit.key());
+    world.admit(&alpha.submit(&units)).await;
+    world.admit(&beta.submit(&units[4..5]).without_blobs()).await;
+    let response = lookup(&world, json!({"plan_ids": [plan("one for all").plan_id]})).await;
+    let keys = |places: [usize; 6]| places.map(|place| units[place].key()).to_vec();
+    assert_eq!(response.plans[0].unit_keys, keys([4, 0, 1, 2, 3, 5]));
+}
+
 #[tokio::test]
 async fn one_round_trip_gives_all_that_is_needed_to_verify_units() {
     let (mut alpha, mut beta) = (Operator::new("alpha"), Operator::new("beta"));

@@ -295,8 +295,21 @@ mod tests {
     }
 
     #[test]
+    fn an_output_larger_than_any_is_refused() {
+        let mut manifest = manifest();
+        manifest.outputs[1].size = MAX_OUTPUT;
+        assert!(Manifest::from_canonical(manifest.to_canonical().as_bytes()).is_ok());
+        manifest.outputs[1].size += 1;
+        let refused = Manifest::from_canonical(manifest.to_canonical().as_bytes());
+        assert!(matches!(refused, Err(MalformedManifest::Output(_))));
+    }
+
+    #[test]
     fn sources_that_leave_their_root_are_refused() {
-        for path in ["../x", "/x", "a/../b", "a//b", "", "a\\b", "./a"] {
+        // A line break would be a line of its own in what cargo reads.
+        for path in [
+            "../x", "/x", "a/../b", "a//b", "", "a\\b", "./a", "a\nb", "a\rb", "a\0b",
+        ] {
             let mut manifest = manifest();
             manifest.sources[0].path = path.into();
             assert!(

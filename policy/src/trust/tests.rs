@@ -363,6 +363,39 @@ fn a_checkpoint_without_enough_witnesses_does_not_count() {
     ));
 }
 
+// T17
+#[test]
+fn a_cosignature_from_the_future_does_not_count() {
+    use ed25519_dalek::Signer as _;
+
+    let mut world = World::new(Class::Library);
+    let witness = ed25519_dalek::SigningKey::generate(&mut rand_core::OsRng);
+    let key = [&[4], witness.verifying_key().as_bytes().as_slice()].concat();
+    let id = signed_note::key_id("witness", &key);
+    let encode = |bytes: &[u8]| base64::prelude::BASE64_STANDARD.encode(bytes);
+    world.policy.witnesses = vec![format!("witness+{id:08x}+{}", encode(&key))];
+    world.policy.witness_quorum = 1;
+    let verify = |time: u64| {
+        let mut proofs = world.proofs();
+        for proof in &mut proofs {
+            let checkpoint = proof.proof.split("\n\n").nth(1).unwrap();
+            let message = format!("cosignature/v1\ntime {time}\n{checkpoint}\n");
+            let signature = witness.sign(message.as_bytes()).to_bytes();
+            let signature = [&id.to_be_bytes()[..], &time.to_be_bytes(), &signature].concat();
+            proof
+                .proof
+                .push_str(&format!("\u{2014} witness {}\n", encode(&signature)));
+        }
+        world.verify(&world.manifest().to_canonical(), &proofs)
+    };
+    assert!(verify(NOW + CLOCK_TOLERANCE).is_ok());
+    let refused = verify(NOW + CLOCK_TOLERANCE + 1);
+    assert!(
+        matches!(refused, Err(Rejection::NotWitnessed { found: 0, .. })),
+        "{refused:?}"
+    );
+}
+
 // G7
 #[test]
 fn operators_that_disagree_are_both_refused() {
@@ -493,17 +526,72 @@ fn what_is_revoked_is_refused_at_every_use() {
 }
 
 #[test]
-fn a_revoked_range_takes_only_its_own_operator() {
-    let mut world = World::new(Class::Library);
-    let range = RevokedRange {
-        operator: world.alpha.name.clone(),
-        epoch: 1,
-        start: 0,
-        end: 100,
+fn a_revoked_version_is_that_version_of_that_crate() {
+    for (name, version) in [("memchr", "2.7.3"), ("memchr2", "2.7.4")] {
+        let mut world = World::new(Class::Library);
+        world.policy.revoked.crates = vec![RevokedCrate {
+            name: name.parse().unwrap(),
+            version: version.parse().unwrap(),
+        }];
+        assert!(world.verify(&world.manifest().to_canonical(), &world.proofs()).is_ok());
+    }
+}
+
+#[test]
+fn a_revoked_range_takes_only_its_own_operator_log_and_entries() {
+    // The proofs are of entry 1.
+    for (epoch, start, end, is_hit) in [(1, 0, 100, true), (1, 1, 2, true), (1, 0, 1, false), (2, 0, 100, false)] {
+        let mut world = World::new(Class::Library);
+        let range = RevokedRange {
+            operator: world.alpha.name.clone(),
+            epoch,
+            start,
+            end,
+        };
+        world.policy.revoked.ranges = vec![range];
+        let verified = world.verify(&world.manifest().to_canonical(), &world.proofs()).unwrap();
+        assert!(verified.operators().contains(&world.beta.name));
+        let counts = verified.operators().contains(&world.alpha.name);
+        assert_eq!(counts, !is_hit, "epoch {epoch}, {start}..{end}");
+    }
+}
+
+#[test]
+fn an_inclusion_of_another_leaf_or_in_another_log_says_nothing() {
+    let world = World::new(Class::Library);
+    let subject = Subject {
+        unit_key: world.key(),
+        document: &world.document,
+        class: world.class,
     };
-    world.policy.revoked.ranges = vec![range];
-    let verified = world.verify(&world.manifest().to_canonical(), &world.proofs()).unwrap();
-    assert_eq!(verified.operators().iter().collect::<Vec<_>>(), [&world.beta.name]);
+    let manifest = world.manifest().to_canonical();
+    let decide = |inclusion| {
+        let inclusions = [inclusion];
+        world
+            .policy()
+            .decide(&subject, manifest.as_bytes(), &inclusions, Freshness::At(NOW))
+    };
+    let honest = world.inclusion(&world.alpha, &world.leaf());
+    assert!(decide(honest.clone()).is_ok());
+    let nothing = |verdict| matches!(verdict, Err(Rejection::NoQuorum { found: 0, needed: 1 }));
+    assert!(nothing(decide(world.inclusion(&world.alpha, "another leaf"))));
+
+    // A log that nobody configured, under the name of one that is.
+    let stranger = Maker::new("stranger");
+    let disguised = |leaf: &str| (world.alpha.name.clone(), 1, world.inclusion(&stranger, leaf).2);
+    assert!(nothing(decide(disguised(&world.leaf()))));
+    let other = Manifest {
+        glibc: Some("2.34".into()),
+        ..world.manifest()
+    };
+    let other = other.to_canonical();
+    let leaf = Leaf::new(world.key(), Digest::of(other.as_bytes())).to_canonical();
+    let claims = [(&manifest, honest), (&other, disguised(&leaf))].map(|(manifest, inclusion)| Claim {
+        manifest: manifest.as_bytes(),
+        inclusions: vec![inclusion],
+    });
+    let agreed = world.policy().agreed(&subject, &claims, Freshness::At(NOW));
+    assert!(agreed.is_ok(), "a stranger contradicts nobody: {agreed:?}");
 }
 
 #[test]

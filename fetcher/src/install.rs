@@ -6,10 +6,6 @@
 //! (cargo removes libraries first, but not metadata), and cargo takes a unit for stale when its newest file is older
 //! than its dependencies' metadata or its build script's output (`check_filesystem` in cargo's `fingerprint` module).
 //! So are proc macros and executables, which others may write to. Files appear whole, by rename.
-//!
-//! A file of its own gets the time of now and one nanosecond. The kernel counts in ticks of a millisecond or more, or
-//! gives each change a time later than any seen before: neither ever gives this time to a change, so that whoever finds
-//! it knows that the file was not written to since, however young it is.
 //! Must not know why an output may be installed.
 
 use std::io::{self, Write as _};
@@ -19,7 +15,6 @@ use std::path::Path;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use sealift_policy::local::STORED_MTIME;
 use sealift_policy::manifest::Role;
 
 use crate::fresh;
@@ -33,9 +28,12 @@ pub const NOW: Timestamps = Timestamps {
     last_modification: special(UTIME_NOW),
 };
 
-/// A time of change that only an [`Installer`] gives: whatever is written to the file later has another one.
+/// When a file was written to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OwnTime(Timespec);
+pub struct Written {
+    seconds: i64,
+    nanoseconds: i64,
+}
 
 /// How many bytes were put in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,13 +65,13 @@ impl Installer {
         }
     }
 
-    /// Installs a stored file of this role at `destination`, replacing what is there, as rustc would. Where the file
-    /// system keeps such a time, the file gets one that no change can give it.
-    pub fn install(&mut self, stored: &Path, role: Role, destination: &Path) -> io::Result<Option<OwnTime>> {
+    /// Installs a stored file of this role at `destination`, replacing what is there, as rustc would. Says when the file
+    /// was written, as seen before anybody else could.
+    pub fn install(&mut self, stored: &Path, role: Role, destination: &Path) -> io::Result<Written> {
         let placed = appear(destination, |beside| self.place(stored, role, beside))?;
         self.in_place.bytes += placed.size;
         self.in_place.shared += if placed.is_shared { placed.size } else { 0 };
-        Ok(placed.time)
+        Ok(placed.written)
     }
 
     /// What was put in place until now.
@@ -88,12 +86,12 @@ impl Installer {
         if self.sharing == Sharing::Clone
             && let Ok(file) = clone(stored, beside, mode)
         {
-            return Placed::own(&file, true);
+            return Ok(Placed::of(&file.metadata()?, true));
         }
         if role == Role::Rlib && self.sharing != Sharing::Copy && fs::hard_link(stored, beside).is_ok() {
-            return Placed::link(beside);
+            return Ok(Placed::of(&fs::metadata(beside)?, true));
         }
-        Placed::own(&copy(stored, beside, mode)?, false)
+        Ok(Placed::of(&copy(stored, beside, mode)?.metadata()?, false))
     }
 }
 
@@ -101,46 +99,26 @@ impl Installer {
 struct Placed {
     size: u64,
     is_shared: bool,
-    time: Option<OwnTime>,
+    written: Written,
 }
 
 impl Placed {
-    /// The stored file by another name. Its time is older than any change.
-    fn link(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
+    fn of(metadata: &std::fs::Metadata, is_shared: bool) -> Self {
+        Self {
             size: metadata.len(),
-            is_shared: true,
-            time: (metadata.mtime() == STORED_MTIME).then(|| OwnTime::of(&metadata)),
-        })
-    }
-
-    /// A file of its own, of now.
-    fn own(file: &fs::File, is_shared: bool) -> io::Result<Self> {
-        let made = file.metadata()?;
-        let OwnTime(mut time) = OwnTime::of(&made);
-        time.tv_nsec += 1;
-        let times = Timestamps {
-            last_modification: time,
-            ..NOW
-        };
-        // A second's last nanosecond has none after it, and not every file system has nanoseconds.
-        let is_kept = rustix::fs::futimens(file, &times).is_ok() && OwnTime::of(&file.metadata()?) == OwnTime(time);
-        Ok(Self {
-            size: made.len(),
             is_shared,
-            time: is_kept.then_some(OwnTime(time)),
-        })
+            written: Written::of(metadata),
+        }
     }
 }
 
-impl OwnTime {
-    /// The time of a file's last change, whoever made it.
+impl Written {
+    /// By a file's times.
     pub fn of(metadata: &std::fs::Metadata) -> Self {
-        Self(Timespec {
-            tv_sec: metadata.mtime(),
-            tv_nsec: metadata.mtime_nsec(),
-        })
+        Self {
+            seconds: metadata.mtime(),
+            nanoseconds: metadata.mtime_nsec(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the memory of what was found where, believed only while the file's inode, size and times are what they were.
 //! A file is remembered only once it is older than the clock's resolution, since until then it may change again and keep
-//! its time, or when it still has a time that no change gives (see [`OwnTime`]). Anything else is read and hashed.
+//! its time, or where that cannot happen (see [`fine_times`]). Anything else is read and hashed.
 //! Must not know what the content is.
 
 use std::collections::BTreeMap;
@@ -14,9 +14,9 @@ use std::time::Duration;
 use fs_err as fs;
 use sealift_policy::digest::Digest;
 
-use crate::clock;
-use crate::install::OwnTime;
+use crate::install::Written;
 use crate::store::{self, Store};
+use crate::{clock, fine_times};
 
 /// The folder of the store with what is remembered, a file for each target folder.
 const INSTALLED: &str = "memo/installed";
@@ -67,7 +67,7 @@ impl<'a> Known<'a> {
             return Ok(digest);
         }
         let (digest, _) = store::digest_of_file(path)?;
-        if before.is_older_than(began) {
+        if before.is_final(self.store, path, began) {
             write(self.store, path, digest, &before);
         }
         Ok(digest)
@@ -88,11 +88,12 @@ impl<'a> Known<'a> {
 }
 
 /// Remembers what was just installed at a path. Losing the memory costs time only.
-pub fn remember(store: &Store, path: &Path, digest: Digest, installed: Option<OwnTime>) {
-    if let Ok(metadata) = fs::metadata(path)
-        && installed == Some(OwnTime::of(&metadata))
-    {
-        write(store, path, digest, &Stamp::from(&metadata));
+pub fn remember(store: &Store, path: &Path, digest: Digest, installed: Written) {
+    let began = clock::now();
+    let Ok(metadata) = fs::metadata(path) else { return };
+    let stamp = Stamp::from(&metadata);
+    if installed == Written::of(&metadata) && stamp.is_final(store, path, began) {
+        write(store, path, digest, &stamp);
     }
 }
 
@@ -124,6 +125,8 @@ struct Stamp {
     text: String,
     newest: Duration,
     has_parts_of_a_second: bool,
+    /// So that the time of the last change, which nobody can set, is part of the text.
+    has_one_name: bool,
 }
 
 impl From<&std::fs::Metadata> for Stamp {
@@ -147,11 +150,21 @@ impl From<&std::fs::Metadata> for Stamp {
                 newest.1.try_into().unwrap_or_default(),
             ),
             has_parts_of_a_second: mtime.1 != 0 || ctime.1 != 0,
+            has_one_name: metadata.nlink() == 1,
         }
     }
 }
 
 impl Stamp {
+    /// Whether any change since the file was looked at, at this time or before, shows.
+    fn is_final(&self, store: &Store, path: &Path, looked: Duration) -> bool {
+        let is_fine = || {
+            let folder = path.parent();
+            folder.is_some_and(|folder| fine_times::are_given(store, folder))
+        };
+        self.is_older_than(looked) || (self.has_parts_of_a_second && self.has_one_name && is_fine())
+    }
+
     fn is_older_than(&self, now: Duration) -> bool {
         let resolution = if self.has_parts_of_a_second {
             TICK
@@ -186,6 +199,7 @@ mod tests {
             text: String::new(),
             newest,
             has_parts_of_a_second: newest.subsec_nanos() != 0,
+            has_one_name: true,
         }
     }
 
@@ -255,8 +269,8 @@ mod tests {
     fn an_old_file_is_remembered_until_anything_about_it_changes() {
         let target = Target::with("before", Duration::from_secs(10));
         let remembered = Digest::of(b"what is remembered");
-        let time = OwnTime::of(&fs::metadata(&target.file).unwrap());
-        remember(&target.store, &target.file, remembered, Some(time));
+        let written = Written::of(&fs::metadata(&target.file).unwrap());
+        remember(&target.store, &target.file, remembered, written);
         assert_eq!(target.digest().unwrap(), remembered);
         target.written(Duration::from_secs(9));
         assert_eq!(target.digest().unwrap(), Digest::of(b"before"));
@@ -272,11 +286,31 @@ mod tests {
             let time = installer.install(&stored, Role::Rmeta, &target.file).unwrap();
             let remembered = Digest::of(b"what is remembered");
             remember(&target.store, &target.file, remembered, time);
-            // Once in a million times it is a second's last nanosecond.
-            if time.is_some() {
-                assert_eq!(target.digest().unwrap(), remembered);
-            }
+            // Where times are not fine, it is read.
+            let known = target.digest().unwrap();
+            assert!([remembered, Digest::of(b"before")].contains(&known));
             fs::write(&target.file, "behind").unwrap();
+            assert_eq!(target.digest().unwrap(), Digest::of(b"behind"));
+        }
+    }
+
+    // Even its time of writing may be set back.
+    #[test]
+    fn an_edit_that_hides_its_time_is_noticed() {
+        let target = Target::with("unused", Duration::ZERO);
+        let stored = target.file.with_extension("stored");
+        fs::write(&stored, "before").unwrap();
+        let mut installer = Installer::new(&target.store, target.file.parent().unwrap());
+        for _ in 0..50 {
+            let time = installer.install(&stored, Role::Rmeta, &target.file).unwrap();
+            remember(&target.store, &target.file, Digest::of(b"before"), time);
+            let modified = fs::metadata(&target.file).unwrap().modified().unwrap();
+            fs::write(&target.file, "behind").unwrap();
+            fs::File::open(&target.file)
+                .unwrap()
+                .file()
+                .set_modified(modified)
+                .unwrap();
             assert_eq!(target.digest().unwrap(), Digest::of(b"behind"));
         }
     }

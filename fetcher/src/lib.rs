@@ -23,6 +23,7 @@ pub mod closure;
 pub mod compile;
 pub mod decide;
 pub mod dep_info;
+pub mod fine_times;
 pub mod glibc;
 pub mod host_program;
 pub mod install;

@@ -102,7 +102,10 @@ impl<'a> Downloads<'a> {
             }
             tokio::time::sleep(POLL).await;
         }
-        let fetched = if self.is_slower_than_compiling(offer) {
+        // Another process may have ended fetching it just before this one took it on.
+        let fetched = if is_usable(self.deposit, self.policy, offer.unit_key) {
+            Err(Failed::Elsewhere)
+        } else if self.is_slower_than_compiling(offer) {
             Err(Failed::NotWorth)
         } else {
             self.fetch(flight, offer).await

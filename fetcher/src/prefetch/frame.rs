@@ -203,6 +203,16 @@ mod tests {
     }
 
     #[test]
+    fn a_document_beyond_the_limit_is_refused() {
+        let read = |length: u64| {
+            let content = vec![0; usize::try_from(length).unwrap()];
+            document(&frame(&content, b"", 20), Digest::of(&content))
+        };
+        assert!(read(MAX_DOCUMENT).is_ok());
+        assert!(matches!(read(MAX_DOCUMENT + 1), Err(FrameError::Size { .. })));
+    }
+
+    #[test]
     fn damaged_frames_never_panic() {
         let good = frame(CONTENT, b"", 20);
         for at in 0..good.len() {

@@ -6,9 +6,10 @@
 mod hostile;
 mod world;
 
+use sealift_policy::key::CALL_RULES;
 use sealift_policy::local::LocalUnit;
 use sealift_policy::wire::ManifestRecord;
-use world::{NOW, World, unit};
+use world::{NOW, World, unit, unit_by_rules};
 
 use sealift_policy::digest::UnitKey;
 use sealift_policy::local::UnitOrigin;
@@ -442,6 +443,66 @@ async fn an_answer_full_of_units_that_nobody_asked_for_is_ignored() {
     });
     let fetched = world.fetch().await;
     assert_eq!((fetched.event.fetched, fetched.event.rejected), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_another_version_is_not_read() {
+    let world = World::with_units().await;
+    world.serve_forged(|answer| answer.version = 2);
+    let fetched = world.fetch().await;
+    assert_eq!(fetched.event.fetched, 0);
+    assert_eq!(
+        fetched.event.problems,
+        ["lookup answer of version 2, which is not known"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_plan_with_any_number_of_units_a_few_are_looked_at() {
+    let world = World::with_units().await;
+    let plan = world.units[0].0.plan;
+    world.serve_forged(|answer| {
+        let many = (0..1000).map(|number| UnitKey::new(sealift_policy::digest::Digest::of(&[number as u8, 1])));
+        answer.plans[0].unit_keys.extend(many);
+    });
+    assert_eq!(world.fetch().await.event.fetched, 3);
+    let deposit = Deposit::open(world.user.path()).unwrap();
+    assert_eq!(deposit.units_of_plan(plan).len(), 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_rules_made_is_not_fetched_and_what_lies_there_of_them_does_not_count() {
+    let mut world = World::new().await;
+    world.publish(unit_by_rules("memchr", "lib", CALL_RULES + 1), &[0, 1]);
+    world.serve();
+    let fetched = world.fetch().await;
+    assert_eq!((fetched.event.fetched, fetched.event.rejected), (0, 0));
+    assert!(world.local().is_empty());
+
+    // As a program of these rules has left it.
+    let (old, _) = &world.units[0];
+    let deposit = Deposit::open(world.user.path()).unwrap();
+    let (_, document) = sealift_policy::key::KeyDocument::from_canonical(old.document.as_bytes()).unwrap();
+    let package = &document.package;
+    let store = deposit.store();
+    store
+        .write_key(old.key, &old.document, &package.name, &package.version)
+        .unwrap();
+    for output in &old.manifest.outputs {
+        store
+            .insert(&world::content(&output.name), output.sha256, crate::store::Mode::Data)
+            .unwrap();
+    }
+    let unit = LocalUnit {
+        version: 1,
+        unit_key: old.key,
+        manifest: old.manifest.to_canonical(),
+        origin: UnitOrigin::Compiled,
+        compile_ms: 1,
+        call: None,
+    };
+    store.write_unit(&unit).unwrap();
+    assert!(!present::is_usable(&deposit, &world.policy(), old.key));
 }
 
 #[tokio::test(flavor = "multi_thread")]

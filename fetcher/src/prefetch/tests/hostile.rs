@@ -6,7 +6,11 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use sealift_policy::layout::ObjectPath;
+
 use super::world::{LIMITS, World};
+use crate::cargo::Network;
+use crate::remote::{Remote, RemoteError};
 
 /// A server that treats every connection like this, after it has read the request's head.
 async fn server<F>(treat: impl Fn(TcpStream) -> F + Copy + Send + 'static) -> String
@@ -281,4 +285,20 @@ async fn the_password_of_a_store_is_in_no_report() {
         !problems[0].contains("secret") && !problems[0].contains("somebody"),
         "{problems:?}"
     );
+}
+
+// N4: neither does what is said nor what is not said beforehand make an answer longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_without_a_stated_end_is_read_up_to_its_limit() {
+    let url = server(move |mut socket| async move {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n";
+        let _ = socket.write_all(head.as_bytes()).await;
+        let _ = socket.write_all(&vec![b'x'; 100 << 10]).await;
+        let _ = socket.shutdown().await;
+    })
+    .await;
+    let remote = Remote::new(&url, LIMITS, &Network::default()).unwrap();
+    let path = ObjectPath::Checkpoint("alpha".parse().unwrap(), 1);
+    let refused = remote.checkpoint(&path).await;
+    assert!(matches!(refused, Err(RemoteError::TooLong { .. })), "{refused:?}");
 }

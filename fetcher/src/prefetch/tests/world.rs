@@ -321,6 +321,11 @@ pub(super) fn witness() -> String {
 
 /// A unit of this crate.
 pub(super) fn unit(name: &str, crate_type: &str) -> Unit {
+    unit_by_rules(name, crate_type, CALL_RULES)
+}
+
+/// A unit of this crate that was compiled by these rules.
+pub(super) fn unit_by_rules(name: &str, crate_type: &str, rules: u32) -> Unit {
     let (emit, roles): (_, &[Role]) = match crate_type {
         "lib" => ("dep-info,metadata,link", &[Role::Rmeta, Role::Rlib]),
         "proc-macro" => ("dep-info,link", &[Role::ProcMacro]),
@@ -352,7 +357,7 @@ pub(super) fn unit(name: &str, crate_type: &str) -> Unit {
             name: name.parse().unwrap(),
             version: "1.0.0".parse().unwrap(),
         },
-        rules: CALL_RULES,
+        rules,
         target: None,
         version: 1,
     }

@@ -98,6 +98,21 @@ fn stage(data: &Data, crate_name: &str, rlib: &[u8]) -> (UnitKey, PathBuf) {
     (key, folder)
 }
 
+/// Turns what is staged into a whole and sound unit of this crate and key.
+fn restage(folder: &std::path::Path, crate_name: &str, key: UnitKey) {
+    let text = fs_err::read(folder.join(MANIFEST)).unwrap();
+    let mut manifest = Manifest::from_canonical(&text).unwrap();
+    manifest.unit_key = key;
+    for output in &mut manifest.outputs {
+        let name = output.role.file_name(crate_name, key);
+        fs_err::rename(folder.join(&output.name), folder.join(&name)).unwrap();
+        output.name = name;
+    }
+    let text = manifest.to_canonical();
+    Manifest::from_canonical(text.as_bytes()).unwrap();
+    fs_err::write(folder.join(MANIFEST), text).unwrap();
+}
+
 fn talk(data: &Data, commands: &[Command]) -> Vec<Answer> {
     let mut input = Vec::new();
     for command in commands {
@@ -135,7 +150,7 @@ fn what_is_as_it_should_be_is_signed_once() {
 #[test]
 fn unexpected_names_links_sizes_and_contents_are_refused() {
     type Change = fn(&std::path::Path, &std::path::Path);
-    let changes: [(&str, Change); 13] = [
+    let changes: [(&str, Change); 15] = [
         ("a file too many", |folder, _| {
             fs_err::write(folder.join("extra"), "x").unwrap()
         }),
@@ -167,6 +182,13 @@ fn unexpected_names_links_sizes_and_contents_are_refused() {
         ("a manifest that is not canonical", |folder, _| {
             let text = fs_err::read_to_string(folder.join(MANIFEST)).unwrap();
             fs_err::write(folder.join(MANIFEST), format!("{text}\n")).unwrap();
+        }),
+        ("manifest and outputs of another unit", |folder, _| {
+            restage(folder, "memchr", UnitKey::new(Digest::of(b"other")));
+        }),
+        ("manifest and outputs of another crate", |folder, _| {
+            let key = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            restage(folder, "other", key);
         }),
         ("an output too few in the manifest", |folder, rlib| {
             let text = fs_err::read(folder.join(MANIFEST)).unwrap();

@@ -65,6 +65,15 @@ async fn refused_log(sign: impl FnOnce(&mut Operator, &[Unit; 2]) -> Submission,
     world.admit(&honest.submit(&units)).await;
 }
 
+#[tokio::test]
+async fn a_unit_seen_for_more_plans_than_can_be_is_refused() {
+    let plans = |submission: &mut Submission| {
+        let plan = submission.header.units[0].plans[0].clone();
+        submission.header.units[0].plans = vec![plan; 65];
+    };
+    refused(plans, 422, "plans").await;
+}
+
 // A2: a header has room for a hundred thousand leaves, and the log waits while they are looked up.
 #[tokio::test]
 async fn nothing_is_looked_up_for_who_cannot_sign() {

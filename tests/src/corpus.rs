@@ -3,7 +3,7 @@
 //! Owns the order of the builds. All projects share one local store and no service is configured, so that a later project
 //! also shows what it has from the earlier ones. Both turns of a project happen at the same path, so that cargo's messages
 //! can be compared as they are.
-//! Must not know what cargo's messages look like ([`said`]) nor what is held against a build ([`findings`]).
+//! Must not know what cargo's messages look like (`said`) nor what is held against a build (`findings`).
 
 mod findings;
 mod said;

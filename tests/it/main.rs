@@ -12,6 +12,7 @@ mod fixture;
 mod flags;
 mod graphs;
 mod handmade;
+mod installs;
 mod keys;
 mod layouts;
 mod miss;

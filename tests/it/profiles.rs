@@ -129,21 +129,23 @@ fn split_debug_information_is_left_to_rustc() {
 
 #[test]
 fn another_cargo_home_and_another_project_use_what_is_there() {
-    let mut handmade = Handmade::new(&packages(), "whole = \"1\"", MAIN);
-    build(&mut handmade, &["build"]);
-    handmade.move_home();
-    handmade.write(
-        "Cargo.toml",
-        "[package]\nname = \"other\"\nversion = \"3.0.0\"\n[dependencies]\nwhole = \"1\"\n",
-    );
-    handmade.new_target();
-    let unlocked = handmade.command(Through::Wrapper, ["run", "--quiet"]).unlocked();
-    let built = handmade.user.build(&unlocked).expect("a build that succeeds");
-    assert_eq!(built.cargo.stdout, "42\n");
-    assert_eq!(
-        built.units.hits(),
-        built.units.units.len() - 1,
-        "{:#?}",
-        built.units.misses()
-    );
+    for kind in [&[][..], &["--release"]] {
+        let mut handmade = Handmade::new(&packages(), "whole = \"1\"", MAIN);
+        build(&mut handmade, &[&["build"], kind].concat());
+        handmade.move_home();
+        handmade.write(
+            "Cargo.toml",
+            "[package]\nname = \"other\"\nversion = \"3.0.0\"\n[dependencies]\nwhole = \"1\"\n",
+        );
+        handmade.new_target();
+        let run = handmade.command(Through::Wrapper, [&["run", "--quiet"], kind].concat());
+        let built = handmade.user.build(&run.unlocked()).expect("a build that succeeds");
+        assert_eq!(built.cargo.stdout, "42\n");
+        assert_eq!(
+            built.units.hits(),
+            built.units.units.len() - 1,
+            "{kind:?}: {:#?}",
+            built.units.misses()
+        );
+    }
 }

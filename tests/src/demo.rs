@@ -140,6 +140,12 @@ impl Stage {
                 sealift.units.hits(),
                 sealift.units.handled()
             ));
+            let units = &sealift.units;
+            ensure!(
+                units.hits() * 100 >= units.handled() * 95,
+                "what both had built alike was compiled here: {:#?}",
+                units.misses()
+            );
             compared.push(Compared {
                 profile,
                 plain,

@@ -150,7 +150,7 @@ fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result
     }
     check_env(manifest, places)?;
     if reusable.was_fetched() && call.class() == Class::HostCode {
-        check_glibc(store, manifest.glibc.as_deref())?;
+        check_glibc(store, &rustc(call), manifest.glibc.as_deref())?;
     }
     if !manifest.diagnostics.is_empty() && !record::is_usual_presentation(call) {
         return Err(Miss::Presentation);
@@ -205,13 +205,16 @@ fn check_env(manifest: &Manifest, places: &Places) -> Result<(), Miss> {
 
 /// The compiler that is about to use it runs here.
 fn check_host_program(call: &Call, program: &Path) -> Result<(), Miss> {
-    let rustc = call.toolchain.sysroot.join("bin/rustc");
-    host_program::check(program, &rustc, &call.toolchain.compiler.sysroot).map_err(Miss::Unfit)
+    host_program::check(program, &rustc(call), &call.toolchain.compiler.sysroot).map_err(Miss::Unfit)
 }
 
-fn check_glibc(store: &Store, needed: Option<&str>) -> Result<(), Miss> {
+fn rustc(call: &Call) -> PathBuf {
+    call.toolchain.sysroot.join("bin/rustc")
+}
+
+fn check_glibc(store: &Store, rustc: &Path, needed: Option<&str>) -> Result<(), Miss> {
     let Some(needed) = needed else { return Ok(()) };
-    let found = glibc::version(store);
+    let found = glibc::version(store, rustc);
     let new_enough = found.as_deref().and_then(glibc_version) >= glibc_version(needed);
     if found.is_some() && new_enough {
         Ok(())
@@ -243,11 +246,13 @@ mod tests {
     fn a_program_that_needs_a_newer_glibc_is_a_miss() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        assert!(check_glibc(&store, None).is_ok());
-        assert!(check_glibc(&store, Some("2.0")).is_ok());
-        let here = glibc::version(&store).unwrap();
-        assert!(check_glibc(&store, Some(&here)).is_ok());
-        let miss = check_glibc(&store, Some("9999.0")).unwrap_err();
+        let program = std::env::current_exe().unwrap();
+        let check = |needed| check_glibc(&store, &program, needed);
+        assert!(check(None).is_ok());
+        assert!(check(Some("2.0")).is_ok());
+        let here = glibc::version(&store, &program).unwrap();
+        assert!(check(Some(&here)).is_ok());
+        let miss = check(Some("9999.0")).unwrap_err();
         assert_eq!(miss.to_string(), format!("it needs glibc 9999.0, here is {here}"));
     }
 }

@@ -55,6 +55,11 @@ struct Program {
     libraries: Vec<String>,
 }
 
+/// The program interpreter that a program asks for.
+pub fn interpreter(program: &Path) -> Option<String> {
+    Program::read(program).ok()?.interpreter
+}
+
 /// Checks a program against one that is known to run here; `libraries` are file names that the compiler brings along.
 pub fn check(program: &Path, known: &Path, libraries: &[String]) -> Result<(), Unfit> {
     let (program, known) = (Program::read(program)?, Program::read(known)?);

@@ -1,7 +1,7 @@
 //! The user's side of Sealift: the rustc wrapper and `cargo sealift`.
 //!
 //! Owns what happens on the user's machine. The wrapper's modules are small and synchronous and never use the
-//! network; everything that does belongs to `cargo sealift`.
+//! network; everything that does belongs to `cargo sealift` and is there with the feature `commands` alone.
 
 // Both programs.
 pub mod clock;
@@ -44,10 +44,16 @@ pub mod trust_root;
 pub mod wait;
 
 // `cargo sealift` only.
+#[cfg(feature = "commands")]
 mod cargo;
+#[cfg(feature = "commands")]
 pub mod commands;
+#[cfg(feature = "commands")]
 mod heads;
 pub mod in_use;
+#[cfg(feature = "commands")]
 mod prefetch;
+#[cfg(feature = "commands")]
 mod remote;
+#[cfg(feature = "commands")]
 mod report;

@@ -91,9 +91,12 @@ pub fn stamp_of_tree(root: &Path) -> io::Result<Digest> {
     Ok(walk(root)?.stamp)
 }
 
-/// One file's part of a tree's stamp.
-pub fn stamp_of_file(relative: &Path, metadata: &std::fs::Metadata) -> String {
-    format!("{:?} {}\n", relative.as_os_str(), stamp(metadata))
+/// Adds one file's part of a tree's stamp.
+pub fn add_to_stamp(hasher: &mut Hasher, relative: &Path, metadata: &std::fs::Metadata) {
+    let name = relative.as_os_str().as_encoded_bytes();
+    hasher.update(&(name.len() as u64).to_le_bytes());
+    hasher.update(name);
+    hasher.update(stamp(metadata).as_flattened());
 }
 
 /// Whether `cargo vendor` laid a package down, by the note that cargo asks for.
@@ -207,7 +210,7 @@ fn walk(root: &Path) -> io::Result<Seen> {
                 entry.path().display()
             )));
         }
-        hasher.update(stamp_of_file(&relative, &metadata).as_bytes());
+        add_to_stamp(&mut hasher, &relative, &metadata);
         newest = newest.max(metadata.ctime()).max(metadata.mtime());
         files.push(relative);
     }
@@ -219,19 +222,19 @@ fn walk(root: &Path) -> io::Result<Seen> {
 }
 
 fn stamp_of(path: &Path) -> io::Result<Digest> {
-    Ok(Digest::of(stamp(&fs::metadata(path)?).as_bytes()))
+    Ok(Digest::of(stamp(&fs::metadata(path)?).as_flattened()))
 }
 
-fn stamp(metadata: &std::fs::Metadata) -> String {
-    let (mtime, ctime) = (metadata.mtime_nsec(), metadata.ctime_nsec());
-    format!(
-        "{} {} {} {}.{mtime} {}.{ctime}",
-        metadata.dev(),
-        metadata.ino(),
-        metadata.len(),
-        metadata.mtime(),
-        metadata.ctime()
-    )
+fn stamp(metadata: &std::fs::Metadata) -> [[u8; 8]; 7] {
+    [
+        metadata.dev().to_le_bytes(),
+        metadata.ino().to_le_bytes(),
+        metadata.len().to_le_bytes(),
+        metadata.mtime().to_le_bytes(),
+        metadata.mtime_nsec().to_le_bytes(),
+        metadata.ctime().to_le_bytes(),
+        metadata.ctime_nsec().to_le_bytes(),
+    ]
 }
 
 /// Digests of the archive's files by their path below the package.

@@ -15,7 +15,7 @@ use fs_err as fs;
 use memchr::memmem;
 use sealift_policy::digest::{Digest, Hasher};
 
-use crate::sources::stamp_of_file;
+use crate::sources::add_to_stamp;
 
 /// A build script's output.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ pub fn digest(root: &Path, folders: &[(PathBuf, &str)]) -> io::Result<Tree> {
         let name = relative
             .to_str()
             .ok_or_else(|| io::Error::other(format!("`{}` in `OUT_DIR` is not UTF-8", relative.display())))?;
-        stamps.update(stamp_of_file(relative, &metadata).as_bytes());
+        add_to_stamp(&mut stamps, relative, &metadata);
         if is_autocfg_probe(name) {
             local.push(relative.to_owned());
             continue;

@@ -1,7 +1,9 @@
 //! With only the wrapper configured, cargo's own commands fetch what they need, beside the build; nothing stays behind.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use sealift_tests::fault;
 use sealift_tests::user::{Build, Through};
@@ -56,10 +58,19 @@ fn a_prefetch_ends_with_its_cargo_and_holds_nothing_of_it() {
         .expect("cargo");
     let prefetch = wait_for_prefetch(&mut cargo, &person);
 
-    let held: Vec<PathBuf> = fs_err::read_dir(prefetch.join("fd"))
-        .expect("a process")
-        .filter_map(|entry| fs_err::read_link(entry.ok()?.path()).ok())
-        .collect();
+    // What it opens for a moment is its own: what it was given it holds all the time.
+    let look = || -> HashSet<PathBuf> {
+        let entries = fs_err::read_dir(prefetch.join("fd")).expect("a process");
+        entries
+            .filter_map(|entry| fs_err::read_link(entry.ok()?.path()).ok())
+            .collect()
+    };
+    let mut held = look();
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(5));
+        let now = look();
+        held.retain(|path| now.contains(path));
+    }
     let foreign = |path: &&PathBuf| {
         let text = path.to_string_lossy();
         let own =

@@ -2,8 +2,9 @@
 //!
 //! Owns catching the calls that cargo really makes (arguments, environment, folder) and making them again, one after
 //! the other, on an otherwise idle machine, each round in cargo's order into a target folder of its own, so that files are
-//! put where none lay before. Nothing is removed in between: ext4 looks for a number for a new file among those of files
-//! that were removed within the last minutes, one by one. Must not know what the wrapper does.
+//! put where none lay before. ext4 looks for a number for a new file among those of files that were removed within the
+//! last minutes, one by one, and publishing removes many: so nothing is removed in between, and each target folder is put
+//! away from where that happened. Must not know what the wrapper does.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -12,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use rustix::fs::IFlags;
 use serde::Serialize;
 
 use crate::env::temporary_folder;
@@ -66,7 +68,10 @@ pub fn run(workload: Workload, programs: &Programs) -> Result<()> {
     let calls = folder.path().join("calls");
     fs_err::create_dir(&calls)?;
     let catcher = catcher(folder.path(), &calls, &programs.rustc_wrapper())?;
-    let target = folder.path().join("target");
+    let targets = folder.path().join("targets");
+    fs_err::create_dir(&targets)?;
+    spread_out(&targets);
+    let target = targets.join("target");
     let build = |args: &[&str]| Build::new(&project, &target, Through::Plain, args.iter().copied());
     let built = user.build(
         &build(&["build"])
@@ -100,6 +105,12 @@ pub fn run(workload: Workload, programs: &Programs) -> Result<()> {
     fs_err::write(&path, serde_json::to_string_pretty(&report)?)?;
     progress.say(&format!("  every number: {}", path.display()));
     Ok(())
+}
+
+/// Lets ext4 put each folder in here into a part of the disk of its own, as it does below `/`. Other file systems have
+/// no such parts.
+fn spread_out(folder: &Path) {
+    let _ = fs_err::File::open(folder).map(|folder| rustix::fs::ioctl_setflags(folder.file(), IFlags::TOPDIR));
 }
 
 /// A program that writes down how it is called, and becomes the wrapper.

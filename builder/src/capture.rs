@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::key::KeyDocument;
+use sealift_policy::document::UnitDocument;
 use sealift_policy::local::{self, CallSummary, LocalUnit, UnitOrigin, VERSION_DIR};
 use sealift_policy::manifest::{MAX_OUTPUT, Manifest};
 use walkdir::WalkDir;
@@ -20,7 +20,7 @@ pub struct CapturedUnit {
     /// The key document's canonical bytes.
     pub key_document: String,
     /// What it says.
-    pub document: KeyDocument,
+    pub document: UnitDocument,
     /// The manifest's canonical bytes.
     pub manifest_text: String,
     /// What it says.
@@ -84,7 +84,7 @@ impl Captured {
         };
         let key_document = fs_err::read_to_string(self.contents.join(local::key_path(unit.unit_key)));
         let key_document = key_document.map_err(|error| error.to_string())?;
-        let (key, document) = KeyDocument::from_canonical(key_document.as_bytes()).map_err(|e| e.to_string())?;
+        let (key, document) = UnitDocument::from_canonical(key_document.as_bytes()).map_err(|e| e.to_string())?;
         let manifest = Manifest::from_canonical(unit.manifest.as_bytes()).map_err(|error| error.to_string())?;
         if key != unit.unit_key || manifest.unit_key != key {
             return Err("it is filed under another unit".to_owned());

@@ -69,6 +69,7 @@ fn differing_manifest(a: &Manifest, b: &Manifest) -> Vec<String> {
             what.push(name.to_owned());
         }
     };
+    differs("baseline", a.baseline != b.baseline);
     differs("outputs", a.outputs.len() != b.outputs.len());
     differs("diagnostics", a.diagnostics != b.diagnostics);
     differs("env_deps", a.env_deps != b.env_deps);
@@ -83,6 +84,8 @@ fn role_name(role: Role) -> &'static str {
         Role::Rlib => "rlib",
         Role::ProcMacro => "proc-macro",
         Role::BuildScript => "build-script",
+        Role::Stdout => "stdout",
+        Role::OutDir => "out-dir",
     }
 }
 

@@ -46,7 +46,9 @@ pub fn plans_of_units<'a>(
 }
 
 fn is_call_of(unit: &Unit, call: &CallSummary) -> bool {
-    let kind = if unit.is_build_script() {
+    let kind = if unit.mode == Mode::RunCustomBuild {
+        return is_run_of(unit, call);
+    } else if unit.is_build_script() {
         CallKind::BuildScript
     } else if unit.is_proc_macro() {
         CallKind::ProcMacro
@@ -61,6 +63,21 @@ fn is_call_of(unit: &Unit, call: &CallSummary) -> bool {
         && call.features == features
         && call.target == unit.platform
         && has_its_profile(unit, call)
+}
+
+/// A run is told the host's triple where cargo plans for no target, so both go for it.
+fn is_run_of(unit: &Unit, call: &CallSummary) -> bool {
+    let mut features = unit.features.clone();
+    features.sort();
+    let told = |name: &str| {
+        let setting = call.codegen.iter().find_map(|setting| setting.strip_prefix(name));
+        setting.and_then(|setting| setting.strip_prefix('='))
+    };
+    let level = unit.profile.get("opt_level").and_then(Value::as_str).unwrap_or("0");
+    call.kind == CallKind::BuildScriptRun
+        && call.features == features
+        && (unit.platform.is_none() || unit.platform == call.target)
+        && told("OPT_LEVEL") == Some(level)
 }
 
 /// Compares the settings of which cargo always tells rustc the same way.
@@ -90,6 +107,7 @@ fn has_its_externs(
     call: &CallSummary,
     of_node: &BTreeMap<usize, BTreeSet<UnitKey>>,
 ) -> bool {
+    // Of a run that is its script; of a compilation, what it is compiled against.
     let edges = unit
         .dependencies
         .iter()
@@ -98,6 +116,10 @@ fn has_its_externs(
     for edge in edges {
         count += 1;
         let Some(keys) = of_node.get(&edge.index) else {
+            // Some scripts name their own folder: nobody keeps them, but what they make is shared.
+            if unit.mode == Mode::RunCustomBuild {
+                continue;
+            }
             return false;
         };
         let found = call

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealift_policy::digest::{PlanId, UnitKey};
-use sealift_policy::key::KeyDocument;
+use sealift_policy::document::UnitDocument;
 use sealift_policy::local::{BuildEvent, CallKind, Outcome, VERSION_DIR};
 use sealift_policy::name::Toolchain;
 use sealift_policy::wire::SubmittedPlan;
@@ -242,11 +242,11 @@ pub fn sign_staged(
 }
 
 fn unsigned(record: &UnitRecord, why: String) -> Option<Unpublished> {
-    let (key, document) = KeyDocument::from_canonical(record.key_document.as_bytes()).ok()?;
+    let (key, document) = UnitDocument::from_canonical(record.key_document.as_bytes()).ok()?;
     Some(Unpublished {
-        package: document.package.name.to_string(),
-        version: document.package.version.to_string(),
-        crate_name: document.crate_name,
+        package: document.package().name.to_string(),
+        version: document.package().version.to_string(),
+        crate_name: document.crate_name().to_owned(),
         kind: None,
         unit_key: Some(key),
         reason: Comparison::Unpublishable { why },

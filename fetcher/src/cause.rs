@@ -8,11 +8,13 @@ use std::path::Path;
 use sealift_policy::cause::Cause;
 use sealift_policy::invocation::Unsupported;
 use sealift_policy::key::NoKey;
+use sealift_policy::run::stdout::NotShared;
 use sealift_policy::trust::Rejection;
 
 use crate::call::NotHandled;
 use crate::decide::Miss;
 use crate::record::NotKept;
+use crate::run::NoRun;
 use crate::sources::SourceProblem;
 use crate::toolchain::ToolchainProblem;
 
@@ -45,6 +47,7 @@ impl From<&Miss> for Caused {
             Miss::Late(_) => Cause::Late.into(),
             Miss::DamagedRecord(_) | Miss::DamagedOutput(_) => Cause::Damaged.into(),
             Miss::Env(name) => about(Cause::Environment, name),
+            Miss::Baseline { .. } => Cause::OtherSystem.into(),
             Miss::Glibc { needed, .. } => about(Cause::OldGlibc, needed),
             Miss::Unfit(unfit) => about(Cause::OtherSystem, unfit),
             Miss::Presentation => Cause::Presentation.into(),
@@ -79,6 +82,8 @@ pub fn not_shareable(not_kept: &NotKept) -> Option<Caused> {
         NotKept::Outside(path) | NotKept::LocalFile(path) => Some(about(Cause::NotShareable, path.display())),
         NotKept::LocalPath { path, .. } => Some(about(Cause::NotShareable, path)),
         NotKept::ForeignLibraries => Some(Cause::NativeLibrary.into()),
+        NotKept::Run(NotShared::Path(path) | NotShared::Always(path)) => Some(about(Cause::NotShareable, path)),
+        NotKept::Run(NotShared::NotUtf8 | NotShared::Instruction(_)) => Some(Cause::NotShareable.into()),
         NotKept::Changed | NotKept::Presentation | NotKept::Store(_) | NotKept::Unreadable(_) => None,
     }
 }
@@ -108,6 +113,19 @@ impl From<&NotHandled> for Caused {
             NotHandled::ImpureMacro(name) => about(Cause::ImpureMacro, name),
             NotHandled::ForeignLibrary(path) => about(Cause::NativeLibrary, path.display()),
             NotHandled::OutDir(_) | NotHandled::ScriptOutput(_) => Cause::OutDir.into(),
+        }
+    }
+}
+
+impl From<&NoRun> for Caused {
+    fn from(why: &NoRun) -> Self {
+        match why {
+            NoRun::NoScript | NoRun::NotReviewed => Cause::NotShareable.into(),
+            NoRun::Variable(name) => about(Cause::Environment, name),
+            NoRun::Folder(name) => about(Cause::BuildScript, name),
+            NoRun::Missing(_) => Cause::NotCargo.into(),
+            NoRun::NotHandled(why) => why.into(),
+            NoRun::Other(_) => Cause::OutDir.into(),
         }
     }
 }

@@ -83,7 +83,7 @@ impl Closure {
                     Role::ProcMacro => true,
                     Role::Rmeta => needs == Needs::Metadata,
                     Role::Rlib => needs == Needs::Objects,
-                    Role::BuildScript => false,
+                    Role::BuildScript | Role::Stdout | Role::OutDir => false,
                 };
                 if wanted {
                     let name = output.role.file_name(&record.crate_name, record.unit_key);

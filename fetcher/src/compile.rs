@@ -280,7 +280,7 @@ impl Compilation<'_> {
             });
         }
         if outputs.iter().any(|output| output.role == Role::BuildScript) && runner::is_wanted(self.call) {
-            runner::put_in_front(&self.call.invocation.output(Role::BuildScript))?;
+            runner::put_in_front(&self.call.invocation.output(Role::BuildScript), Some(self.call))?;
         }
         Ok(outputs)
     }

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+use sealift_policy::digest::UnitKey;
+use sealift_policy::document::UnitDocument;
 use sealift_policy::key::Class;
 use sealift_policy::local::UnitOrigin;
-use sealift_policy::manifest::{EnvDep, MalformedManifest, Manifest, Role, glibc_version};
+use sealift_policy::manifest::{EnvDep, MalformedManifest, Manifest, Output, Role, glibc_version};
 use sealift_policy::remap::{self, Places};
 use sealift_policy::trust::{Freshness, Rejection, Subject, TrustPolicy, Verified};
 
@@ -18,6 +20,7 @@ use crate::call::Call;
 use crate::config::Config;
 use crate::env::Env;
 use crate::host_program::{self, Unfit};
+use crate::run::Run;
 use crate::store::Store;
 use crate::{glibc, record};
 
@@ -62,6 +65,8 @@ pub enum Miss {
     Env(String),
     #[error("it needs glibc {needed}, here is {}", .found.as_deref().unwrap_or("none that is known"))]
     Glibc { needed: String, found: Option<String> },
+    #[error("it was compiled by {then}, here is {}", .here.as_deref().unwrap_or("none that is known"))]
+    Baseline { then: String, here: Option<String> },
     #[error("it cannot run here")]
     Unfit(#[source] Unfit),
     #[error("messages are asked for in another form than its diagnostics have")]
@@ -120,9 +125,24 @@ pub fn decide(store: &Store, config: &Config, call: &Call, places: &Places) -> D
     }
 }
 
-fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result<Reusable, Miss> {
-    let unit = store.unit(call.key).ok_or(Miss::NotStored)?;
-    store.mark_used(call.key);
+/// Decides about a build script's run.
+pub fn decide_run(store: &Store, config: &Config, run: &Run) -> Decision {
+    match check_run(store, config, run) {
+        Ok(reusable) => Decision::Reuse(reusable),
+        Err(miss) => Decision::Compile(miss),
+    }
+}
+
+/// What is stored under a key, if it is believed.
+fn stored(
+    store: &Store,
+    config: &Config,
+    (key, class): (UnitKey, Class),
+    document: impl FnOnce() -> UnitDocument,
+    roles: Option<&[Role]>,
+) -> Result<Reusable, Miss> {
+    let unit = store.unit(key).ok_or(Miss::NotStored)?;
+    store.mark_used(key);
     let trusted = match &unit.origin {
         UnitOrigin::Compiled => {
             Trusted::Own(Manifest::from_canonical(unit.manifest.as_bytes()).map_err(Miss::DamagedRecord)?)
@@ -130,24 +150,61 @@ fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result
         UnitOrigin::Fetched { proofs } => {
             let policy = trust_policy(config).map_err(Miss::NoTrustPolicy)?;
             let subject = Subject {
-                unit_key: call.key,
-                document: &call.document,
-                class: call.class(),
+                unit_key: key,
+                document: &document(),
+                class,
             };
             // It was fresh when it was fetched; who vouches for it is checked against the policy of now.
             let verified = policy.verify(&subject, unit.manifest.as_bytes(), proofs, Freshness::Any);
             Trusted::Quorum(verified.map_err(Miss::Rejected)?)
         }
     };
-    let mut reusable = Reusable {
+    let reusable = Reusable {
         trusted,
         blobs: vec![],
         compile_ms: unit.compile_ms,
     };
     let manifest = reusable.manifest();
-    if manifest.unit_key != call.key || call.document.expected_roles() != Some(&roles(manifest)[..]) {
+    if manifest.unit_key != key || roles != Some(&self::roles(manifest)[..]) {
         return Err(Miss::Rejected(Rejection::OtherUnit(manifest.unit_key)));
     }
+    Ok(reusable)
+}
+
+fn blobs(store: &Store, manifest: &Manifest) -> Result<Vec<(Role, PathBuf)>, Miss> {
+    let blob = |output: &Output| {
+        let blob = store.blob(output.sha256, output.size);
+        Ok((output.role, blob.ok_or(Miss::DamagedOutput(output.role))?))
+    };
+    manifest.outputs.iter().map(blob).collect()
+}
+
+fn check_run(store: &Store, config: &Config, run: &Run) -> Result<Reusable, Miss> {
+    let document = || run.document.clone();
+    let subject = (run.key, Class::HostCode);
+    let mut reusable = stored(store, config, subject, document, run.document.expected_roles())?;
+    let manifest = reusable.manifest();
+    check_env(manifest, &run.places)?;
+    check_glibc(store, &run.rustc(), manifest.glibc.as_deref())?;
+    // What this machine's own C compiler made is of that compiler; what was fetched is of the operators'.
+    if let Some(then) = &manifest.baseline
+        && !reusable.was_fetched()
+    {
+        let here = run.baseline(store);
+        if here.as_ref() != Some(then) {
+            let then = then.clone();
+            return Err(Miss::Baseline { then, here });
+        }
+    }
+    reusable.blobs = blobs(store, manifest)?;
+    Ok(reusable)
+}
+
+fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result<Reusable, Miss> {
+    let document = || call.document.clone().into();
+    let subject = (call.key, call.class());
+    let mut reusable = stored(store, config, subject, document, call.document.expected_roles())?;
+    let manifest = reusable.manifest();
     check_env(manifest, places)?;
     if reusable.was_fetched() && call.class() == Class::HostCode {
         check_glibc(store, &rustc(call), manifest.glibc.as_deref())?;
@@ -155,13 +212,7 @@ fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result
     if !manifest.diagnostics.is_empty() && !record::is_usual_presentation(call) {
         return Err(Miss::Presentation);
     }
-    let mut blobs = vec![];
-    for output in &manifest.outputs {
-        let blob = store
-            .blob(output.sha256, output.size)
-            .ok_or(Miss::DamagedOutput(output.role))?;
-        blobs.push((output.role, blob));
-    }
+    let blobs = blobs(store, manifest)?;
     if reusable.was_fetched() && call.class() == Class::HostCode {
         for (_, blob) in &blobs {
             check_host_program(call, blob)?;

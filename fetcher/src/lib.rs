@@ -33,6 +33,7 @@ pub mod messages;
 pub mod native_search;
 pub mod pass_through;
 pub mod record;
+pub mod run;
 pub mod runner;
 pub mod script_output;
 pub mod sharing;

@@ -75,7 +75,7 @@ impl Given {
             if let Some(script) = self.build_script(&out_dir)
                 && script.is_file()
             {
-                runner::put_in_front(&script)?;
+                runner::put_in_front(&script, None)?;
             }
         }
         Ok(exit_code(status))

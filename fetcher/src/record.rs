@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use memchr::memmem;
 use sealift_policy::manifest::{EnvDep, Manifest, Output, Source, SourceRoot, glibc_version};
 use sealift_policy::remap::{self, Places};
+use sealift_policy::run::stdout::NotShared;
 
 use crate::call::Call;
 use crate::dep_info::DepInfo;
@@ -33,6 +34,8 @@ pub enum NotKept {
     Store(String),
     #[error("its output cannot be read: {0}")]
     Unreadable(String),
+    #[error(transparent)]
+    Run(#[from] NotShared),
 }
 
 /// How cargo asks for messages; diagnostics are kept in this form only.
@@ -62,6 +65,7 @@ pub fn manifest(
         })
         .collect();
     Ok(Manifest {
+        baseline: None,
         diagnostics: diagnostics
             .iter()
             .map(|line| remap::to_canonical_paths(line, places))

@@ -15,15 +15,20 @@ use std::process::{Command, ExitCode, Stdio};
 
 use fs_err as fs;
 
+use sealift_policy::local::STORED_MTIME;
 use sealift_policy::remap;
 
 use crate::call::Call;
 use crate::env::{self, Env};
 use crate::pass_through::exit_code;
+use crate::run::Script;
 use crate::sources::is_vendored;
 
 /// Ends the name of the real executable.
 const REAL: &str = ".sealift-script";
+
+/// Ends the name of what is known of it.
+const KNOWN: &str = ".sealift-known";
 
 /// The builder's sandbox program, when a builder runs this.
 pub fn sandbox() -> Option<PathBuf> {
@@ -35,11 +40,22 @@ pub fn sandboxed_rustc(sandbox: &Path, writable: &[&Path], rustc: &Path) -> Comm
     sandboxed(sandbox, "rustc", writable, rustc)
 }
 
-/// Moves a build script's executable aside and puts the runner in its place.
-pub fn put_in_front(executable: &Path) -> io::Result<()> {
-    let mut real = executable.as_os_str().to_owned();
-    real.push(REAL);
-    fs::rename(executable, &real)?;
+/// Moves a build script's executable aside and puts the runner in its place, with what is known of the script beside it.
+pub fn put_in_front(executable: &Path, call: Option<&Call>) -> io::Result<()> {
+    let beside = |end: &str| {
+        let mut path = executable.as_os_str().to_owned();
+        path.push(end);
+        PathBuf::from(path)
+    };
+    fs::rename(executable, beside(REAL))?;
+    match call.and_then(Script::of) {
+        Some(script) => script.write(&beside(KNOWN))?,
+        // What may be there is of another script.
+        None => match fs::remove_file(beside(KNOWN)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        },
+    }
     let runner = std::env::current_exe()?;
     fs::copy(runner, executable).map(drop)
 }
@@ -59,28 +75,56 @@ pub fn real_script(program: &Path) -> Option<PathBuf> {
 
 /// Whether a runner belongs in front of the build script that this call makes.
 pub fn is_wanted(call: &Call) -> bool {
-    sandbox().is_some() || call.closure.contains_crate("cc")
+    sandbox().is_some() || call.closure.contains_crate("cc") || Script::of(call).is_some()
 }
 
-/// Runs the build script as cargo asked, with what C compilers need to know.
+/// What a build script runs compilers for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compiles {
+    /// No language but Rust.
+    Nothing,
+    /// C, for all that is known.
+    MaybeC,
+}
+
+/// What is known of the real build script, where its runs are shared.
+pub fn known(real: &Path) -> Option<Script> {
+    let name = real.as_os_str().to_str()?.strip_suffix(REAL)?;
+    Script::read(Path::new(&format!("{name}{KNOWN}")))
+}
+
+/// Runs the build script as cargo asked, with what C compilers need to know. Gives what it printed, which is then to be
+/// handed on, where it succeeded with that.
 ///
 /// A script that fails with our flags is run again without them: an old compiler may not know them. One that a signal
 /// ended is not: whoever sent it meant it.
-pub fn run_script(real: &Path) -> io::Result<ExitCode> {
-    let flags = c_flags(&Env::process());
-    if flags.is_empty() {
-        return Err(script(real)?.exec());
-    }
+pub fn run_script(real: &Path, compiles: Compiles) -> io::Result<Result<Vec<u8>, ExitCode>> {
+    let flags = match compiles {
+        Compiles::Nothing => vec![],
+        Compiles::MaybeC => c_flags(&Env::process()),
+    };
+    let is_as_asked = flags.is_empty();
     let mut first = script(real)?.envs(flags).stdout(Stdio::piped()).spawn()?;
     let mut stdout = vec![];
     io::copy(first.stdout.as_mut().expect("standard output is piped"), &mut stdout)?;
     let status = first.wait()?;
-    if status.success() || status.code().is_none() {
-        io::stdout().lock().write_all(&stdout)?;
-        return Ok(exit_code(status));
+    if status.success() {
+        return Ok(Ok(stdout));
+    }
+    if is_as_asked || status.code().is_none() {
+        hand_on(&stdout)?;
+        return Ok(Err(exit_code(status)));
     }
     Err(script(real)?.exec())
 }
+
+/// Gives cargo what the script printed.
+pub fn hand_on(printed: &[u8]) -> io::Result<()> {
+    io::stdout().lock().write_all(printed)
+}
+
+/// <https://reproducible-builds.org/specs/source-date-epoch/>
+const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 fn script(real: &Path) -> io::Result<Command> {
     let mut command = match (sandbox(), Env::process().absolute_path(env::OUT_DIR)) {
@@ -102,6 +146,10 @@ fn c_flags(env: &Env) -> Vec<(String, OsString)> {
         "TARGET"
     };
     let mut flags = vec![];
+    // Tools that write the time of now into what they make write this one.
+    if env.raw(SOURCE_DATE_EPOCH).is_none() {
+        flags.push((SOURCE_DATE_EPOCH.to_owned(), STORED_MTIME.to_string().into()));
+    }
     for kind in ["CFLAGS", "CXXFLAGS"] {
         // The most specific variable that is set is the only one that counts.
         let names = [

@@ -4,11 +4,12 @@
 //! call that cargo asked for. Never uses the network.
 //! Must not know how any of these steps works.
 
-mod report;
+pub(crate) mod report;
+pub mod script;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -81,7 +82,7 @@ fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &R
                 } else {
                     Outcome::HitCompiled
                 };
-                report.unit(call, outcome, None, unit.compile_ms(), 0, in_place);
+                report.unit(&call.into(), outcome, None, unit.compile_ms(), 0, in_place);
                 return ExitCode::SUCCESS;
             }
             Err(error) => Why {
@@ -175,7 +176,7 @@ fn install_all(
     install::write(&call.invocation.dep_info(), &dep_info)?;
     installed.push(call.invocation.dep_info());
     if manifest.output(Role::BuildScript).is_some() && runner::is_wanted(call) {
-        runner::put_in_front(&call.invocation.output(Role::BuildScript))?;
+        runner::put_in_front(&call.invocation.output(Role::BuildScript), Some(call))?;
     }
     Ok(installer.in_place())
 }
@@ -200,7 +201,7 @@ fn compile(
                 None => why.clone(),
             };
             report.unit(
-                call,
+                &call.into(),
                 outcome,
                 Some(why),
                 compiled.compile_ms,
@@ -215,7 +216,14 @@ fn compile(
                 text: format!("{}; {}", why.text, chain(&failure)),
                 caused: Cause::CanonicalCall.into(),
             };
-            report.unit(call, Outcome::PassedThrough, Some(why), 0, 0, InPlace::default());
+            report.unit(
+                &call.into(),
+                Outcome::PassedThrough,
+                Some(why),
+                0,
+                0,
+                InPlace::default(),
+            );
             match failure {
                 Failure::Rustc(_) | Failure::Around(_) => as_cargo_asked(config, given),
                 Failure::Late(status) => exit_code(status),
@@ -287,10 +295,4 @@ pub fn version() -> ExitCode {
         .lock()
         .write_all(line.as_bytes())
         .map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
-}
-
-/// Whether this program was started in place of a build script, and by which real executable it is replaced.
-pub fn started_as_script() -> Option<PathBuf> {
-    let program = std::env::args_os().next()?;
-    runner::real_script(Path::new(&program))
 }

@@ -197,6 +197,9 @@ impl Invocation {
             Role::Rlib => format!("lib{crate_name}{extra_filename}.rlib"),
             Role::ProcMacro => format!("lib{crate_name}{extra_filename}.so"),
             Role::BuildScript => format!("{crate_name}{extra_filename}"),
+            // No call gives these: they go where the script ran.
+            Role::Stdout => format!("{crate_name}{extra_filename}.stdout"),
+            Role::OutDir => format!("{crate_name}{extra_filename}.tar"),
         })
     }
 }

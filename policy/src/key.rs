@@ -262,14 +262,11 @@ impl KeyDocument {
         canonical::to_string(self)
     }
 
-    /// The key of these bytes and the document in them.
-    pub fn from_canonical(bytes: &[u8]) -> Result<(UnitKey, Self), MalformedKeyDocument> {
-        let document: Self = canonical::from_bytes(bytes, MAX_KEY_DOCUMENT)?;
-        if document.version != 1 {
-            return Err(MalformedKeyDocument::Version(document.version));
+    pub(crate) fn check(&self) -> Result<(), MalformedKeyDocument> {
+        if self.version != 1 {
+            return Err(MalformedKeyDocument::Version(self.version));
         }
-        document.class()?;
-        Ok((UnitKey::new(Digest::of(bytes)), document))
+        self.class().map(drop)
     }
 
     /// The roles of the outputs that such a call gives, in the order of a manifest; `None` for an unknown combination.

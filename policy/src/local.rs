@@ -153,6 +153,8 @@ pub enum CallKind {
     ProcMacro,
     /// A build script.
     BuildScript,
+    /// A build script's run.
+    BuildScriptRun,
 }
 
 /// One `--extern` of a call.

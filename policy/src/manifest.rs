@@ -21,6 +21,9 @@ pub const MAX_OUTPUT: u64 = 4 << 30;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
+    /// What compiled native code in it, such as `gcc (Debian 12.2.0-14) 12.2.0`, where something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
     /// Lines that rustc printed about the unit's own code, as JSON, with remapped paths.
     pub diagnostics: Vec<String>,
     /// What the unit read from the environment, as rustc's dep-info lists it.
@@ -63,6 +66,11 @@ pub enum Role {
     ProcMacro,
     /// `<crate>-<key>`, a build script run by cargo on the build host.
     BuildScript,
+    /// `<crate>-<key>.stdout`, what a build script printed, with canonical paths.
+    Stdout,
+    /// `<crate>-<key>.tar`, what a build script left in `OUT_DIR`: a tar archive (POSIX ustar with GNU long names) of
+    /// regular files, sorted by name, with owner, group and times 0.
+    OutDir,
 }
 
 /// One variable that the unit read, and what it was.
@@ -124,10 +132,12 @@ impl Role {
             Self::Rlib => format!("lib{crate_name}-{key}.rlib"),
             Self::ProcMacro => format!("lib{crate_name}-{key}.so"),
             Self::BuildScript => format!("{crate_name}-{key}"),
+            Self::Stdout => format!("{crate_name}-{key}.stdout"),
+            Self::OutDir => format!("{crate_name}-{key}.tar"),
         }
     }
 
-    /// Whether the file is run or loaded on the build host.
+    /// Whether the file itself is run or loaded on the build host.
     pub fn is_host_code(self) -> bool {
         matches!(self, Self::ProcMacro | Self::BuildScript)
     }
@@ -197,6 +207,8 @@ impl Output {
             Role::Rlib => ("lib", ".rlib"),
             Role::ProcMacro => ("lib", ".so"),
             Role::BuildScript => ("", ""),
+            Role::Stdout => ("", ".stdout"),
+            Role::OutDir => ("", ".tar"),
         };
         let stem = self.name.strip_prefix(prefix)?.strip_suffix(extension)?;
         let crate_name = stem.strip_suffix(&key.short())?.strip_suffix('-')?;
@@ -239,6 +251,7 @@ mod tests {
             size: 1,
         };
         Manifest {
+            baseline: None,
             diagnostics: vec![],
             env_deps: vec![EnvDep {
                 name: "CARGO_PKG_VERSION".into(),

@@ -15,6 +15,7 @@
 //! | toolchain | yes | which rustc |
 //! | plans of its dependencies, with the names it knows them by | yes | what it is compiled against |
 //! | its build script: the run, its compilation, build dependencies | no | versions of build dependencies rarely change a library |
+//! | of a shared run: its script's compilation, and shared runs before it | yes | what is run, and what it finds |
 //! | `src_path`, roots, order of units, `public`, `noprelude` | no | where things lie, and what is tracked otherwise |
 
 use std::collections::BTreeMap;
@@ -26,12 +27,13 @@ use crate::digest::{Digest, PlanId};
 use crate::lockfile::Lockfile;
 use crate::name::{CrateName, CrateVersion, Toolchain};
 use crate::package_id::PackageId;
+use crate::reviewed;
 use crate::unit_graph::{Mode, Unit, UnitGraph};
 
 /// Version of the plan document.
 const VERSION: u32 = 1;
 
-/// A compilation of a crates.io package that cargo plans.
+/// A compilation of a crates.io package, or a shared run of its build script, that cargo plans.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// Its index among the units of the graph.
@@ -86,6 +88,7 @@ fn document(
 ) -> Option<Value> {
     let mode = match unit.mode {
         Mode::Build | Mode::Check => unit.mode.to_string(),
+        Mode::RunCustomBuild if is_shared(unit, package, version) => unit.mode.to_string(),
         Mode::RunCustomBuild | Mode::Other => return None,
     };
     if !unit.kinds.iter().all(|kind| KINDS.contains(&kind.as_str())) || !unit.profile.values().all(is_hashable) {
@@ -94,6 +97,12 @@ fn document(
     let mut dependencies = Vec::new();
     for edge in &unit.dependencies {
         if graph.units()[edge.index].mode == Mode::RunCustomBuild {
+            // Of a run, what those before it made is an input; of a compilation, its own run is.
+            if unit.mode == Mode::RunCustomBuild
+                && let Some(plan) = planned.get(&edge.index)
+            {
+                dependencies.push((edge.extern_crate_name.as_str(), plan.to_string()));
+            }
             continue;
         }
         dependencies.push((edge.extern_crate_name.as_str(), planned.get(&edge.index)?.to_string()));
@@ -120,6 +129,12 @@ fn document(
         "toolchain": toolchain,
         "version": VERSION,
     }))
+}
+
+/// Whether runs of this build script are shared.
+fn is_shared(unit: &Unit, package: &CrateName, version: &CrateVersion) -> bool {
+    let has_feature = |feature: &str| unit.features.iter().any(|one| one == feature);
+    reviewed::run(package, version, has_feature).is_some()
 }
 
 /// Target kinds that are compiled for dependents.

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, UnitKey};
-use crate::key::{Class, KeyDocument};
+use crate::document::UnitDocument;
+use crate::key::Class;
 use crate::leaf::Leaf;
 use crate::local::OperatorProof;
 use crate::log::cosignature::WitnessVerifier;
@@ -152,7 +153,7 @@ pub struct Subject<'a> {
     /// Its key.
     pub unit_key: UnitKey,
     /// The document behind the key.
-    pub document: &'a KeyDocument,
+    pub document: &'a UnitDocument,
     /// Its class, from the call.
     pub class: Class,
 }
@@ -474,19 +475,19 @@ impl TrustPolicy {
     /// The outputs must be of the crate and the kind that the key speaks of.
     fn check_outputs(&self, subject: &Subject<'_>, manifest: &Manifest) -> Result<(), Rejection> {
         let document = subject.document;
-        let named = manifest.crate_name() == Some(document.crate_name.as_str());
+        let named = manifest.crate_name() == Some(document.crate_name());
         let roles: Vec<_> = manifest.outputs.iter().map(|output| output.role).collect();
         if named && document.expected_roles() == Some(&roles[..]) {
             Ok(())
         } else {
-            Err(Rejection::OtherCrate(document.crate_name.clone()))
+            Err(Rejection::OtherCrate(document.crate_name().to_owned()))
         }
     }
 
     fn check_revocations(&self, subject: &Subject<'_>, manifest: Digest) -> Result<(), Rejection> {
         self.check_leaf(manifest)?;
         let revoked = &self.document.revoked;
-        let package = &subject.document.package;
+        let package = subject.document.package();
         if revoked.unit_keys.contains(&subject.unit_key) {
             return Err(Rejection::Revoked(format!("unit {}", subject.unit_key)));
         }
@@ -500,7 +501,7 @@ impl TrustPolicy {
                 package.name, package.version
             )));
         }
-        match subject.document.compiler.toolchain() {
+        match subject.document.compiler().toolchain() {
             Some(toolchain) if revoked.toolchains.contains(&toolchain) => {
                 Err(Rejection::Revoked(format!("toolchain {toolchain}")))
             }

@@ -9,7 +9,7 @@ mod outputs;
 use std::collections::BTreeMap;
 
 use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::key::KeyDocument;
+use sealift_policy::document::UnitDocument;
 use sealift_policy::leaf::Leaf;
 use sealift_policy::log::{EntryBundle, LeafIndex, LogVerifier, SignedCheckpoint, TilePath, TreeHash, TreeSize, tile};
 use sealift_policy::log::{Tree, VerifiedCheckpoint};
@@ -155,6 +155,9 @@ pub enum Refusal {
     /// The outputs are not those that the key document promises.
     #[error("the outputs of unit {0} are not those of its key document")]
     Outputs(UnitKey),
+    /// A run of a build script of which nobody found that everybody's run gives the same.
+    #[error("unit {0} is the run of a build script that is not on the reviewed list")]
+    NotReviewed(UnitKey),
     /// More plans than a unit can have been seen for.
     #[error("more than {MAX_PLANS} plans for unit {0}")]
     Plans(UnitKey),
@@ -288,15 +291,20 @@ fn check_unit(index: u64, unit: SubmittedUnit) -> Result<(AdmittedUnit, Manifest
     }
     let manifest =
         Manifest::from_canonical(unit.manifest.as_bytes()).map_err(|source| Refusal::Manifest(key, source))?;
-    let (document_key, document) = KeyDocument::from_canonical(unit.key_document.as_bytes())
+    let (document_key, document) = UnitDocument::from_canonical(unit.key_document.as_bytes())
         .map_err(|source| Refusal::KeyDocument(key, source))?;
     if document_key != key || manifest.unit_key != key {
         return Err(Refusal::OtherUnit(key));
     }
     let roles: Vec<Role> = manifest.outputs.iter().map(|output| output.role).collect();
-    let named = manifest.crate_name() == Some(document.crate_name.as_str());
+    let named = manifest.crate_name() == Some(document.crate_name());
     if document.expected_roles() != Some(roles.as_slice()) || !named {
         return Err(Refusal::Outputs(key));
+    }
+    if let UnitDocument::Run(run) = &document
+        && run.reviewed().is_none()
+    {
+        return Err(Refusal::NotReviewed(key));
     }
     if unit.plans.len() > MAX_PLANS {
         return Err(Refusal::Plans(key));

@@ -89,6 +89,7 @@ impl From<SubmitError> for Problem {
                 Refusal::KeyDocument(..) => refused("key-document"),
                 Refusal::Outputs(_) => refused("outputs"),
                 Refusal::Plans(_) => refused("plans"),
+                Refusal::NotReviewed(_) => refused("not-reviewed"),
                 Refusal::Blob(_) => refused("blob"),
                 Refusal::Conflict(_) => refused("conflict"),
                 Refusal::Append(_) => refused("append"),

@@ -25,6 +25,7 @@ mod quorum;
 mod reproduce;
 mod reuse;
 mod rollback;
+mod runs;
 mod scripts;
 #[cfg(feature = "soak")]
 mod soak;

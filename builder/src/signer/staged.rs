@@ -10,7 +10,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use sealift_policy::digest::{Digest, Hasher, UnitKey};
-use sealift_policy::key::{KeyDocument, MAX_KEY_DOCUMENT};
+use sealift_policy::document::UnitDocument;
+use sealift_policy::key::MAX_KEY_DOCUMENT;
 use sealift_policy::leaf::Leaf;
 use sealift_policy::manifest::{MAX_MANIFEST, Manifest, Output, Role};
 
@@ -57,7 +58,7 @@ pub enum Refusal {
 /// Checks everything that is staged for a unit and gives the leaf that may be signed.
 pub(super) fn check(folder: &Path, key: UnitKey) -> Result<Leaf, Refusal> {
     let document = read_small(folder, KEY_DOCUMENT, MAX_KEY_DOCUMENT)?;
-    let (found, document) = KeyDocument::from_canonical(&document).map_err(|_| Refusal::KeyDocument)?;
+    let (found, document) = UnitDocument::from_canonical(&document).map_err(|_| Refusal::KeyDocument)?;
     if found != key {
         return Err(Refusal::KeyDocument);
     }
@@ -67,7 +68,7 @@ pub(super) fn check(folder: &Path, key: UnitKey) -> Result<Leaf, Refusal> {
         return Err(Refusal::Manifest);
     }
     let roles: Vec<Role> = manifest.outputs.iter().map(|output| output.role).collect();
-    if document.expected_roles() != Some(&roles[..]) || manifest.crate_name() != Some(&document.crate_name) {
+    if document.expected_roles() != Some(&roles[..]) || manifest.crate_name() != Some(document.crate_name()) {
         return Err(Refusal::Outputs);
     }
     only_expected_files(folder, &manifest)?;

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use sealift_fetcher::{messages, runner, wrapper};
+use sealift_fetcher::messages;
+use sealift_fetcher::wrapper::{self, script};
 
 fn main() -> ExitCode {
-    if let Some(real) = wrapper::started_as_script() {
-        return runner::run_script(&real).unwrap_or_else(|error| {
+    if let Some(real) = script::started_as() {
+        return script::run(&real).unwrap_or_else(|error| {
             messages::print(&format!("error: sealift: failed to run `{}`: {error}", real.display()));
             ExitCode::from(127)
         });

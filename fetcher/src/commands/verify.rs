@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::key::KeyDocument;
+use sealift_policy::document::UnitDocument;
 use sealift_policy::local::{self, LocalUnit, UnitOrigin};
 use sealift_policy::manifest::Manifest;
 use sealift_policy::trust::{Freshness, Subject, TrustPolicy};
@@ -183,7 +183,7 @@ fn is_trusted(store: &Store, policy: &TrustPolicy, unit: &LocalUnit) -> Result<(
         return Ok(());
     };
     let document = fs_err::read(store.path(&local::key_path(unit.unit_key))).map_err(|error| chain(&error))?;
-    let (unit_key, document) = KeyDocument::from_canonical(&document).map_err(|error| chain(&error))?;
+    let (unit_key, document) = UnitDocument::from_canonical(&document).map_err(|error| chain(&error))?;
     if unit_key != unit.unit_key {
         return Err("the key document is not the one that its key names".into());
     }

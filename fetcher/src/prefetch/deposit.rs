@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealift_policy::digest::{Digest, PlanId, UnitKey};
-use sealift_policy::key::{CALL_RULES, KeyDocument};
+use sealift_policy::document::UnitDocument;
 use sealift_policy::local::{self, LocalUnit, UnitOrigin};
 use sealift_policy::manifest::{Manifest, Output};
 use sealift_policy::wire::PlanHint;
@@ -45,8 +45,8 @@ impl Deposit {
     pub(crate) fn is_of_these_rules(&self, key: UnitKey) -> bool {
         let document = self
             .key_document(key)
-            .and_then(|bytes| KeyDocument::from_canonical(&bytes).ok());
-        document.is_some_and(|(_, document)| document.rules == CALL_RULES)
+            .and_then(|bytes| UnitDocument::from_canonical(&bytes).ok());
+        document.is_some_and(|(_, document)| document.is_of_these_rules())
     }
 
     /// The units that an earlier lookup named for a plan.
@@ -103,7 +103,7 @@ impl Deposit {
     /// Writes the records of a unit all of whose outputs are there. A unit that was compiled here and is whole stays as
     /// it is.
     pub(crate) fn put_unit(&self, offer: &Offer) -> io::Result<()> {
-        let (key, package) = (offer.unit_key, &offer.document.package);
+        let (key, package) = (offer.unit_key, offer.document.package());
         self.store
             .write_key(key, &offer.key_document, &package.name, &package.version)?;
         let before = self.store.unit(key);

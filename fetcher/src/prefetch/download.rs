@@ -159,7 +159,7 @@ impl<'a> Downloads<'a> {
     async fn keep(&self, offer: &Offer, output: &Output, stored: Vec<u8>) -> Result<Duration, Failed> {
         let rmeta = match output.role {
             Role::Rlib => offer.manifest.value().output(Role::Rmeta).cloned(),
-            Role::Rmeta | Role::ProcMacro | Role::BuildScript => None,
+            Role::Rmeta | Role::ProcMacro | Role::BuildScript | Role::Stdout | Role::OutDir => None,
         };
         let (deposit, wanted, stored) = (self.deposit.clone(), output.clone(), Arc::new(stored));
         let bytes = Arc::clone(&stored);

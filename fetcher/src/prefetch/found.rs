@@ -54,7 +54,7 @@ impl Fetched {
         let reason = chain(&failed);
         match failed {
             Failed::Wrong { evidence, .. } => {
-                let crate_name = &offer.document.crate_name;
+                let crate_name = offer.document.crate_name();
                 let alarm = Alarm {
                     what: format!("unit `{crate_name}`: {reason}"),
                     evidence,

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::cause::Cause;
 use sealift_policy::digest::UnitKey;
-use sealift_policy::key::{KeyDocument, MalformedKeyDocument};
+use sealift_policy::document::UnitDocument;
+use sealift_policy::key::MalformedKeyDocument;
 use sealift_policy::leaf::Leaf;
 use sealift_policy::local::OperatorProof;
 use sealift_policy::log::proof::ProofError;
@@ -38,7 +39,7 @@ pub(crate) struct Offer {
     /// The key document's canonical bytes.
     pub(crate) key_document: String,
     /// What is in them.
-    pub(crate) document: KeyDocument,
+    pub(crate) document: UnitDocument,
     /// What the unit produced.
     pub(crate) manifest: Verified<Manifest>,
     /// The proofs, for checking again at each use.
@@ -88,7 +89,7 @@ pub(crate) fn check(
     record: UnitRecord,
     now: u64,
 ) -> Result<Offer, RefusedOffer> {
-    let (unit_key, document) = match KeyDocument::from_canonical(record.key_document.as_bytes()) {
+    let (unit_key, document) = match UnitDocument::from_canonical(record.key_document.as_bytes()) {
         Ok(parsed) => parsed,
         Err(error @ (MalformedKeyDocument::Version(_) | MalformedKeyDocument::CrateType(_))) => {
             return Err(RefusedOffer::UnknownDocument(error));

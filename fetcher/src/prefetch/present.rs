@@ -3,7 +3,7 @@
 //! Owns when a plan needs no lookup. Must not know the network.
 
 use sealift_policy::digest::{PlanId, UnitKey};
-use sealift_policy::key::KeyDocument;
+use sealift_policy::document::UnitDocument;
 use sealift_policy::local::UnitOrigin;
 use sealift_policy::manifest::Manifest;
 use sealift_policy::trust::{Freshness, Subject, TrustPolicy};
@@ -33,7 +33,7 @@ pub(super) fn is_usable(deposit: &Deposit, policy: &TrustPolicy, key: UnitKey) -
     let Some(document) = deposit.key_document(key) else {
         return false;
     };
-    let Ok((unit_key, document)) = KeyDocument::from_canonical(&document) else {
+    let Ok((unit_key, document)) = UnitDocument::from_canonical(&document) else {
         return false;
     };
     let Ok(class) = document.class() else { return false };

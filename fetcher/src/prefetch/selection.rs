@@ -6,7 +6,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{PlanId, UnitKey};
-use sealift_policy::key::CALL_RULES;
 use sealift_policy::wire::{LogState, LookupResponse, PlanHint, UnitRecord};
 
 use super::deposit::Deposit;
@@ -112,7 +111,7 @@ pub(super) fn check_offers(
             let evidence = serde_json::to_vec(&record).expect("records have string keys only");
             match offer::check(order.policy, heads, record, order.now) {
                 // What other rules made is never asked for.
-                Ok(offer) if offer.document.rules != CALL_RULES => {}
+                Ok(offer) if !offer.document.is_of_these_rules() => {}
                 Ok(offer) => selection.offers.push(offer),
                 Err(refused) => {
                     let alarming = !refused.is_innocent();

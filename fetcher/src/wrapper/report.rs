@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sealift_policy::local::{BuildEvent, Outcome, UnitEvent};
+use sealift_policy::digest::UnitKey;
+use sealift_policy::key::Package;
+use sealift_policy::local::{BuildEvent, CallKind, Outcome, UnitEvent};
 
 use crate::call::{self, Call, NotHandled};
 use crate::cause::Caused;
@@ -16,15 +18,34 @@ use crate::pass_through::Given;
 use crate::{beside, events};
 
 /// Where events go, and since when.
-pub(super) struct Report {
+pub(crate) struct Report {
     root: PathBuf,
     started: Instant,
     waited: Cell<Duration>,
 }
 
+/// What something happened to.
+pub(crate) struct Subject<'a> {
+    pub(crate) crate_name: &'a str,
+    pub(crate) package: &'a Package,
+    pub(crate) kind: CallKind,
+    pub(crate) key: UnitKey,
+}
+
+impl<'a> From<&'a Call> for Subject<'a> {
+    fn from(call: &'a Call) -> Self {
+        Self {
+            crate_name: &call.document.crate_name,
+            package: &call.document.package,
+            kind: call::kind(call.invocation.crate_type),
+            key: call.key,
+        }
+    }
+}
+
 impl Report {
     /// Into this local store.
-    pub(super) fn new(root: &Path, started: Instant) -> Self {
+    pub(crate) fn new(root: &Path, started: Instant) -> Self {
         Self {
             root: root.to_owned(),
             started,
@@ -33,7 +54,7 @@ impl Report {
     }
 
     /// Does what is waiting for a download.
-    pub(super) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+    pub(crate) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
         let begin = Instant::now();
         let waited = wait();
         self.waited.set(self.waited.get() + begin.elapsed());
@@ -41,16 +62,18 @@ impl Report {
     }
 
     /// A call that was handled; `compiling_ms` is what the compiler took here, `compile_ms` what it takes.
-    pub(super) fn unit(
+    pub(crate) fn unit(
         &self,
-        call: &Call,
+        of: &Subject<'_>,
         outcome: Outcome,
         why: Option<Why>,
         compile_ms: u64,
         compiling_ms: u64,
         in_place: InPlace,
     ) {
-        let package = &call.document.package;
+        let Subject {
+            crate_name, package, ..
+        } = of;
         let waited = self.waited.get();
         let own = self
             .started
@@ -58,12 +81,12 @@ impl Report {
             .saturating_sub(waited + Duration::from_millis(compiling_ms));
         let (reason, caused) = why.map(|why| (why.text, why.caused)).unzip();
         self.append(UnitEvent {
-            crate_name: call.document.crate_name.clone(),
+            crate_name: (*crate_name).to_owned(),
             package: Some(package.name.to_string()),
             package_version: Some(package.version.to_string()),
-            kind: Some(call::kind(call.invocation.crate_type)),
+            kind: Some(of.kind),
             outcome,
-            unit_key: Some(call.key),
+            unit_key: Some(of.key),
             reason,
             cause: caused.as_ref().map(|caused| caused.cause),
             about: caused.and_then(|caused| caused.about),
@@ -76,7 +99,7 @@ impl Report {
     }
 
     /// A call that was not handled.
-    pub(super) fn passed_through(&self, given: &Given, why: &NotHandled) {
+    pub(crate) fn passed_through(&self, given: &Given, why: &NotHandled) {
         let env = Env::process();
         let Caused { cause, about } = why.into();
         let crate_name = given.args.iter().skip_while(|arg| *arg != "--crate-name").nth(1);
@@ -108,7 +131,7 @@ impl Report {
     }
 }
 
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -120,7 +143,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 /// Why a unit was no hit.
 #[derive(Clone)]
-pub(super) struct Why {
-    pub(super) text: String,
-    pub(super) caused: Caused,
+pub(crate) struct Why {
+    pub(crate) text: String,
+    pub(crate) caused: Caused,
 }

@@ -67,7 +67,7 @@ impl World {
 fn a_key_document_keeps_its_golden_form() {
     let text = World::new().document(CALL).unwrap().to_canonical();
     insta::assert_snapshot!(text, @r#"{"cap_lints":"allow","cfg":["a","b"],"check_cfg":["cfg(docsrs,test)"],"closure":null,"codegen":["embed-bitcode=no","opt-level=3"],"compiler":{"sysroot":["libstd-1.so"],"verbose_version":"rustc 1.95.0"},"crate_name":"serde_json","crate_root":"src/lib.rs","crate_type":"lib","edition":"2021","emit":"dep-info,metadata,link","env":{"CARGO_PKG_NAME":"serde_json"},"externs":[{"content":{"rmeta":"a0a7eb79b1b3c30f8f2305963533f972fdb65420c43e902b1044bb2b625562d6"},"name":"itoa"}],"lints":[],"native_libs":[],"native_search":[],"out_dir":"dc9c5edb8b2d479e697b4b0b8ab874f32b325138598ce9e7b759eb8292110622","package":{"checksum":"f5fe331d2367a7a67ee20bd579c77b929ae49439d8b0d8e9c3b98609797b6b69","name":"serde_json","version":"1.0.150"},"rules":2,"target":null,"version":1}"#);
-    let (key, document) = KeyDocument::from_canonical(text.as_bytes()).unwrap();
+    let (key, document) = crate::document::UnitDocument::from_canonical(text.as_bytes()).unwrap();
     assert_eq!(key.digest(), World::new().key(CALL));
     assert_eq!(document.class().unwrap(), Class::Library);
 }

@@ -50,7 +50,7 @@ impl Maker {
 struct World {
     alpha: Maker,
     beta: Maker,
-    document: KeyDocument,
+    document: UnitDocument,
     class: Class,
     policy: PolicyDocument,
 }
@@ -152,7 +152,7 @@ impl World {
     }
 }
 
-fn document(crate_type: &str, emit: &str) -> KeyDocument {
+fn document(crate_type: &str, emit: &str) -> UnitDocument {
     KeyDocument {
         cap_lints: None,
         cfg: vec![],
@@ -183,6 +183,7 @@ fn document(crate_type: &str, emit: &str) -> KeyDocument {
         target: None,
         version: 1,
     }
+    .into()
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::io;
 
 use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::key::KeyDocument;
+use sealift_policy::document::UnitDocument;
 use sealift_policy::layout::{MAX_DOCUMENT, ObjectPath};
 use sealift_policy::manifest::Manifest;
 
@@ -42,7 +42,7 @@ pub(super) fn check(check: &mut Check, files: &[String]) -> Result<(), FsckError
 
 /// The documents of a leaf are what they are called, speak of the unit, and their outputs are in the store.
 fn documents(check: &mut Check, unit: UnitKey, manifest: Digest) -> Result<(), FsckError> {
-    if document(check, unit.digest())?.is_some_and(|bytes| KeyDocument::from_canonical(&bytes).is_err()) {
+    if document(check, unit.digest())?.is_some_and(|bytes| UnitDocument::from_canonical(&bytes).is_err()) {
         check.finding(ObjectPath::Cas(unit.digest()), "is no key document");
     }
     let Some(bytes) = document(check, manifest)? else {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::key::KeyDocument;
+use sealift_policy::document::UnitDocument;
 use sealift_policy::local::{self, LocalUnit};
 use sealift_policy::manifest::Manifest;
 
@@ -104,13 +104,13 @@ fn candidate(store: &Store, path: &Path, with_compiler: bool) -> Option<Candidat
     let document = with_compiler.then(|| fs_err::read(store.path(&local::key_path(unit.unit_key))).ok());
     let document = document
         .flatten()
-        .and_then(|bytes| KeyDocument::from_canonical(&bytes).ok());
+        .and_then(|bytes| UnitDocument::from_canonical(&bytes).ok());
     Some(Candidate {
         key: unit.unit_key,
         outputs: manifest.outputs.iter().map(|output| output.sha256).collect(),
         used: record.seconds,
         record,
-        compiler: document.map(|(_, document)| document.compiler.verbose_version),
+        compiler: document.map(|(_, document)| document.compiler().verbose_version.clone()),
     })
 }
 

@@ -1,0 +1,145 @@
+//! The key of a build script's run: which inputs make it the same run.
+//!
+//! | input | in the key? | why |
+//! | --- | --- | --- |
+//! | the script's unit key | yes | its sources, dependencies and compiler; not its bytes, which depend on the linker |
+//! | package name, version, SHA-256 of the `.crate` | yes | the folder in which it runs; the caller checked the files against the archive |
+//! | the compiler | yes | a script may ask it what it can |
+//! | `TARGET`, `HOST`, `PROFILE`, `OPT_LEVEL`, `DEBUG`, `CARGO_FEATURE_*`, `CARGO_CFG_*`, `CARGO_PKG_*`, `CARGO_MANIFEST_LINKS`, `CARGO_ENCODED_RUSTFLAGS`, `RUSTC_LINKER`, `RUSTC_WORKSPACE_WRAPPER`, `RUSTC_BOOTSTRAP` | yes | what cargo tells it |
+//! | `DEP_*` | yes, with paths replaced | what the scripts of packages that it depends on said. A path into their `OUT_DIR` or sources becomes one with the digest of what lies there; any other has no key |
+//! | `OUT_DIR`, `CARGO_MANIFEST_DIR`, `CARGO_MANIFEST_PATH` | no | where things lie |
+//! | `RUSTC`, `RUSTDOC`, `CARGO`, `RUSTC_WRAPPER` | no | where programs lie; what the compiler is, is in the key, and the others change nothing |
+//! | `NUM_JOBS`, `CARGO_MAKEFLAGS`, `MAKEFLAGS` | no | how many processes run |
+//! | what it declares by `rerun-if-env-changed` | no | known only when it has run: compared with the manifest |
+//! | other variables | no | only scripts of which somebody found that they read none are shared (see [`crate::reviewed`]); those that they read in silence must be unset |
+//! | the C compiler | no | the manifest names what compiled it; who sets `CC` or flags has another value of a declared variable |
+//!
+//! Owns the run document and its one spelling. Must not know where inputs come from.
+
+pub mod stdout;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical;
+use crate::digest::{Digest, UnitKey};
+use crate::key::{Compiler, MalformedKeyDocument, Package};
+use crate::reviewed::{self, Reviewed};
+
+/// Version of the rules by which runs are made and packed: runs by other rules are other units.
+pub const RUN_RULES: u32 = 1;
+
+/// What a path into the output folder of another package's script becomes, with the digest of the tree.
+pub const OTHER_OUT_DIR: &str = "/cargo/out-dir-of";
+
+/// What a path into another package's sources becomes, with the checksum of its archive.
+pub const OTHER_PACKAGE: &str = "/cargo/package";
+
+/// The document whose SHA-256 is the unit key of a run. Version 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are the rows of the table above")]
+pub struct RunDocument {
+    pub compiler: Compiler,
+    pub package: Package,
+    pub rules: u32,
+    pub run_env: BTreeMap<String, String>,
+    pub script: UnitKey,
+    pub version: u32,
+}
+
+impl RunDocument {
+    /// The name that the outputs of every run bear.
+    pub const CRATE_NAME: &str = "build_script_run";
+
+    /// The document of a run.
+    pub fn new(script: UnitKey, compiler: Compiler, package: Package, run_env: BTreeMap<String, String>) -> Self {
+        Self {
+            compiler,
+            package,
+            rules: RUN_RULES,
+            run_env,
+            script,
+            version: 1,
+        }
+    }
+
+    /// What was found out about the script, if its runs are shared.
+    pub fn reviewed(&self) -> Option<&'static Reviewed> {
+        let has_feature = |feature: &str| {
+            let name = feature.to_uppercase().replace('-', "_");
+            self.run_env.contains_key(&format!("CARGO_FEATURE_{name}"))
+        };
+        reviewed::run(&self.package.name, &self.package.version, has_feature)
+    }
+
+    /// The key, and the bytes that it is the digest of.
+    pub fn key(&self) -> (UnitKey, String) {
+        let text = canonical::to_string(self);
+        (UnitKey::new(Digest::of(text.as_bytes())), text)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), MalformedKeyDocument> {
+        match self.version {
+            1 => Ok(()),
+            other => Err(MalformedKeyDocument::Version(other)),
+        }
+    }
+}
+
+/// Whether a variable of a build script's environment is in the key of its run.
+pub fn env_counts(name: &str) -> bool {
+    const PREFIXES: [&str; 4] = ["CARGO_CFG_", "CARGO_FEATURE_", "CARGO_PKG_", "DEP_"];
+    const NAMES: [&str; 10] = [
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_MANIFEST_LINKS",
+        "DEBUG",
+        "HOST",
+        "OPT_LEVEL",
+        "PROFILE",
+        "RUSTC_BOOTSTRAP",
+        "RUSTC_LINKER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "TARGET",
+    ];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // S1: what cargo passes undeclared is in the key; how many jobs run and where things lie is not.
+    #[test]
+    fn what_cargo_passes_counts_and_where_things_lie_does_not() {
+        for name in [
+            "TARGET",
+            "HOST",
+            "PROFILE",
+            "OPT_LEVEL",
+            "DEBUG",
+            "CARGO_FEATURE_STD",
+            "CARGO_CFG_UNIX",
+            "CARGO_PKG_NAME",
+            "DEP_Z_INCLUDE",
+            "RUSTC_LINKER",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTC_WORKSPACE_WRAPPER",
+        ] {
+            assert!(env_counts(name), "{name}");
+        }
+        for name in [
+            "NUM_JOBS",
+            "CARGO_MAKEFLAGS",
+            "OUT_DIR",
+            "CARGO_MANIFEST_DIR",
+            "RUSTC",
+            "CARGO",
+            "PATH",
+            "HOME",
+        ] {
+            assert!(!env_counts(name), "{name}");
+        }
+    }
+}

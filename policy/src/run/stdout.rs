@@ -1,0 +1,216 @@
+//! What a build script printed, as far as a shared run may print it.
+//!
+//! Owns which instructions a shared run may give cargo, and what they may name: files of its own package and of its own
+//! `OUT_DIR`, in canonical spelling. Others can use nothing else; and nobody gets a linker argument, or an instruction
+//! that this program does not know, from a stranger. Read as cargo reads it (`custom_build.rs`), in both forms.
+//! Must not know where things lie on any machine.
+
+use crate::remap::OUT_DIR;
+
+/// What a run told cargo.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Instructions {
+    /// Variables that it declares by `rerun-if-env-changed`, in its order.
+    pub env: Vec<String>,
+}
+
+/// Why a run is not shared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotShared {
+    /// Bytes that cargo skips, and a person would not see.
+    #[error("it prints what is not UTF-8")]
+    NotUtf8,
+    /// An instruction that no shared run may give, or that nobody knows.
+    #[error("it prints the instruction `{0}`")]
+    Instruction(String),
+    /// A path that others do not have.
+    #[error("it names `{0}`, which others do not have")]
+    Path(String),
+    /// It asks to be run every time.
+    #[error("it asks to be run each time, by `rerun-if-changed={0}`")]
+    Always(String),
+}
+
+/// Instructions whose value names no file.
+const PLAIN: [&str; 6] = [
+    "rustc-link-lib",
+    "rustc-cfg",
+    "rustc-check-cfg",
+    "rustc-env",
+    "warning",
+    "metadata",
+];
+
+/// Instructions of the old form that are not metadata; what is not among them is, as for cargo.
+const REFUSED: [&str; 12] = [
+    "error",
+    "rustc-cdylib-link-arg",
+    "rustc-flags",
+    "rustc-link-arg",
+    "rustc-link-arg-bin",
+    "rustc-link-arg-bins",
+    "rustc-link-arg-benches",
+    "rustc-link-arg-cdylib",
+    "rustc-link-arg-examples",
+    "rustc-link-arg-tests",
+    "rustc-linker",
+    "rustc-wrapper",
+];
+
+/// What of a script's output cargo reads. The rest is for people who run `cargo build -vv`, and says much of the machine.
+pub fn instructions_in(text: &str) -> String {
+    let instructions = text.lines().filter(|line| line.trim().starts_with("cargo:"));
+    instructions.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Reads what a run printed, with canonical paths; `package` is the package's canonical folder.
+pub fn check(output: &[u8], package: &str) -> Result<Instructions, NotShared> {
+    let text = std::str::from_utf8(output).map_err(|_| NotShared::NotUtf8)?;
+    let mut instructions = Instructions::default();
+    for line in text.lines() {
+        check_paths(line, package)?;
+        let line = line.trim();
+        let (is_new, instruction) = match (line.strip_prefix("cargo::"), line.strip_prefix("cargo:")) {
+            (Some(instruction), _) => (true, instruction),
+            (None, Some(instruction)) => (false, instruction),
+            (None, None) => (true, line),
+        };
+        let refused = || NotShared::Instruction(line.chars().take(120).flat_map(char::escape_debug).collect());
+        let (name, value) = instruction.split_once('=').ok_or_else(refused)?;
+        match name {
+            "rerun-if-env-changed" => instructions.env.push(value.to_owned()),
+            "rerun-if-changed" if is_file_of_package(value, package) => {}
+            "rerun-if-changed" => return Err(NotShared::Always(value.to_owned())),
+            "rustc-link-search" => {
+                let path = value.split_once('=').map_or(value, |(_, path)| path);
+                if !is_below(path, OUT_DIR) {
+                    return Err(NotShared::Path(path.to_owned()));
+                }
+            }
+            _ if value.starts_with('/') && !is_below(value, OUT_DIR) && !is_below(value, package) => {
+                return Err(NotShared::Path(value.to_owned()));
+            }
+            name if PLAIN.contains(&name) => {}
+            name if is_new || REFUSED.contains(&name) || name.starts_with("rustc-link-arg") => return Err(refused()),
+            // Metadata of the old form.
+            _ => {}
+        }
+    }
+    Ok(instructions)
+}
+
+/// A relative path inside the package, or an absolute one below its canonical folder. An empty one, one that climbs out
+/// and one in `OUT_DIR` make cargo run the script each time, or for another checkout's sake.
+fn is_file_of_package(path: &str, package: &str) -> bool {
+    let below = path.strip_prefix(package).and_then(|path| path.strip_prefix('/'));
+    let relative = below.unwrap_or(path);
+    !relative.is_empty() && !relative.starts_with('/') && relative.split('/').all(|part| part != "..")
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    let below = path.strip_prefix(folder);
+    below.is_some_and(|below| (below.is_empty() || below.starts_with('/')) && below.split('/').all(|part| part != ".."))
+}
+
+/// Every canonical path in a line must be one that each machine can spell: of the run's own package or `OUT_DIR`.
+fn check_paths(line: &str, package: &str) -> Result<(), NotShared> {
+    let mut rest = line;
+    while let Some(at) = rest.find("/cargo/") {
+        let path = &rest[at..];
+        let is_whole = |folder: &str| {
+            let after = path.strip_prefix(folder).map(|after| after.chars().next());
+            after.is_some_and(|next| next.is_none_or(|next| !(next.is_alphanumeric() || "-_.".contains(next))))
+        };
+        if !is_whole(OUT_DIR) && !is_whole(package) {
+            let end = path.find(|c: char| c.is_whitespace()).unwrap_or(path.len());
+            return Err(NotShared::Path(path[..end].to_owned()));
+        }
+        rest = &path["/cargo/".len()..];
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKAGE: &str = "/cargo/registry/1949cf8c6b5b557f/ring-0.17.14";
+
+    fn verdict(line: &str) -> Result<Instructions, NotShared> {
+        check(line.as_bytes(), PACKAGE)
+    }
+
+    #[test]
+    fn what_native_libraries_say_is_shared() {
+        let text = format!(
+            "cargo:rerun-if-env-changed=CC\ncargo::rerun-if-env-changed=CFLAGS\n\
+             cargo:rerun-if-changed=crypto/x.c\ncargo:rerun-if-changed={PACKAGE}/build.rs\n\
+             cargo:rustc-link-search=native=/cargo/out-dir\ncargo::rustc-link-search=/cargo/out-dir/lib\n\
+             cargo:rustc-link-lib=static=ring_core\ncargo:root=/cargo/out-dir\ncargo:include={PACKAGE}/include\n\
+             cargo::metadata=version=1\ncargo::rustc-check-cfg=cfg(x)\n"
+        );
+        let instructions = verdict(&text).unwrap();
+        assert_eq!(instructions.env, ["CC", "CFLAGS"]);
+    }
+
+    #[test]
+    fn what_people_read_is_left_out() {
+        let text = "OPT_LEVEL = Some(0)\ncargo:rustc-cfg=a\r\nrunning cc\n  cargo::rustc-cfg=b";
+        assert_eq!(instructions_in(text), "cargo:rustc-cfg=a\n  cargo::rustc-cfg=b\n");
+    }
+
+    // S3
+    #[test]
+    fn a_run_that_asks_to_be_made_each_time_is_not_shared() {
+        for path in ["", "/cargo/out-dir/x", "/does/not/exist", "../x", "src/../../x"] {
+            assert!(verdict(&format!("cargo:rerun-if-changed={path}")).is_err(), "{path}");
+        }
+    }
+
+    // S10
+    #[test]
+    fn a_search_path_outside_of_out_dir_is_not_shared() {
+        for path in [
+            "/usr/lib",
+            "native=/usr/lib",
+            "/cargo/out-dir/../x",
+            "/cargo/out-directory",
+            "lib",
+        ] {
+            assert!(verdict(&format!("cargo:rustc-link-search={path}")).is_err(), "{path}");
+        }
+    }
+
+    // S19
+    #[test]
+    fn instructions_that_nobody_knows_or_that_reach_the_linker_are_not_shared() {
+        for line in [
+            "OPT_LEVEL = Some(0)",
+            "cargo::made-up=1",
+            "cargo::rustc-link-arg=-Wl,x",
+            "cargo:rustc-link-arg-bins=x",
+            "cargo:rustc-flags=-L /",
+            "cargo::error=x",
+            "cargo::rerun-if-env-changed",
+            "  cargo:rustc-cdylib-link-arg=x",
+        ] {
+            assert!(matches!(verdict(line), Err(NotShared::Instruction(_))), "{line}");
+        }
+        assert_eq!(check(b"cargo:x=\xff", PACKAGE), Err(NotShared::NotUtf8));
+        assert!(verdict("cargo:made_up=metadata of the old form").is_ok());
+    }
+
+    #[test]
+    fn paths_that_other_machines_cannot_spell_are_not_shared() {
+        for path in [
+            "/cargo/out-dir-of/abc/include",
+            "/cargo/package/abc/include",
+            "/cargo/registry/1949cf8c6b5b557f/other-1.0.0/include",
+            "/cargo/registry/1949cf8c6b5b557f/ring-0.17.140",
+            "/cargo/out",
+            "/usr/include",
+        ] {
+            assert!(verdict(&format!("cargo:include={path}")).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Runs of build scripts: made once, used wherever nothing that decides about them differs, and never blindly.
+
+use sealift_policy::cause::Cause;
+use sealift_policy::digest::Digest;
+use sealift_policy::local::{self, LocalUnit, Outcome};
+use sealift_policy::manifest::Manifest;
+use sealift_tests::registry::Published;
+use sealift_tests::user::{Built, Through};
+
+use crate::fixture::assert_nothing_done;
+use crate::handmade::{Handmade, assert_compiled, assert_hit, outcome};
+
+/// The name under which every run is told of.
+const RUN: &str = "build_script_run";
+
+/// A package that is on the reviewed list by its name and version, with a script of ours. It counts its runs.
+fn reviewed() -> Published {
+    let script = r#"use std::io::Write;
+    fn main() {
+        let env = |name: &str| std::env::var(name).unwrap_or_default();
+        let runs = std::fs::OpenOptions::new().append(true).create(true).open(env("RUNS"));
+        runs.unwrap().write_all(b"x").unwrap();
+        for name in ["CFLAGS", "WORD"] {
+            println!("cargo:rerun-if-env-changed={name}");
+        }
+        println!("cargo:rerun-if-changed=build.rs");
+        println!("words for people, from {}", env("OUT_DIR"));
+        println!("cargo::rustc-env=SAID={}", env("WORD"));
+        println!("cargo:root={}", env("OUT_DIR"));
+        if !env("ALSO_SAYS").is_empty() {
+            println!("{}", env("ALSO_SAYS").replace("OUT_DIR", &env("OUT_DIR")));
+        }
+        if !env("ALSO_LINKS").is_empty() {
+            std::os::unix::fs::symlink(env("ALSO_LINKS"), env("OUT_DIR") + "/link").unwrap();
+        }
+        if !env("ALSO_WRITES").is_empty() {
+            std::fs::write(env("OUT_DIR") + "/written", env("ALSO_WRITES").replace("OUT_DIR", &env("OUT_DIR"))).unwrap();
+        }
+        // What maps paths comes from the runner.
+        let flags = env("CFLAGS").split(' ').filter(|flag| flag.starts_with("-O")).collect::<String>();
+        let made = [env("OPT_LEVEL"), env("PROFILE"), flags].join(",");
+        std::fs::create_dir_all(env("OUT_DIR") + "/deep").unwrap();
+        std::fs::write(env("OUT_DIR") + "/deep/made.rs", format!("pub const MADE: &str = {made:?};")).unwrap();
+    }"#;
+    let source = "include!(concat!(env!(\"OUT_DIR\"), \"/deep/made.rs\")); pub const SAID: &str = env!(\"SAID\");";
+    Published::new("ring", "0.17.14", "build = \"build.rs\"")
+        .file("build.rs", script)
+        .file("src/lib.rs", source)
+}
+
+const MAIN: &str = "fn main() { println!(\"{} {}\", ring::SAID, ring::MADE) }";
+
+struct Scene {
+    handmade: Handmade,
+    runs: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let handmade = Handmade::new(&[reviewed()], "ring = \"0.17\"", MAIN);
+        let runs = handmade.folder().join("runs").to_str().expect("UTF-8").to_owned();
+        Self { handmade, runs }
+    }
+
+    /// How often the script ran until now.
+    fn runs(&self) -> usize {
+        fs_err::read(&self.runs).map_or(0, |runs| runs.len())
+    }
+
+    /// `cargo run` in a new target folder; says whether the script ran.
+    fn anew(&mut self, env: &[(&str, &str)]) -> (String, Built, bool) {
+        let before = self.runs();
+        let runs = self.runs.clone();
+        let env: Vec<_> = env.iter().copied().chain([("RUNS", runs.as_str())]).collect();
+        let (printed, built) = self.handmade.run_anew(&env);
+        (printed, built, self.runs() > before)
+    }
+}
+
+#[test]
+fn a_run_is_made_once_and_then_used() {
+    let mut scene = Scene::new();
+    let (printed, built, ran) = scene.anew(&[("WORD", "one")]);
+    assert_eq!((printed.as_str(), ran), ("one 0,debug,\n", true));
+    assert_compiled(&built, RUN);
+    let made = made_by(&scene);
+    let (printed, built, ran) = scene.anew(&[("WORD", "one")]);
+    assert_eq!((printed.as_str(), ran), ("one 0,debug,\n", false));
+    assert_hit(&built, RUN);
+    assert_hit(&built, "ring");
+    assert_eq!(made_by(&scene), made);
+    // cargo has nothing to do, with us and without us, and runs the script itself where it must.
+    let build = |through, word| {
+        let build = scene.handmade.command(through, ["build", "-v"]);
+        let build = build.env("RUNS", scene.runs.as_str()).env("WORD", word);
+        scene.handmade.user.build(&build).expect("a build")
+    };
+    assert_nothing_done(&build(Through::Wrapper, "one"));
+    assert_nothing_done(&build(Through::Plain, "one"));
+    let before = scene.runs();
+    build(Through::Plain, "two");
+    assert_eq!(scene.runs(), before + 1);
+    assert_nothing_done(&build(Through::Plain, "two"));
+}
+
+/// What lies in the script's `OUT_DIR`.
+fn made_by(scene: &Scene) -> Vec<(String, Vec<u8>)> {
+    let build = walkdir::WalkDir::new(scene.handmade.target()).sort_by_file_name();
+    let files = build.into_iter().map(|entry| entry.expect("an entry"));
+    let made = files
+        .filter(|entry| entry.file_type().is_file() && entry.path().components().any(|part| part.as_os_str() == "out"));
+    made.map(|entry| {
+        (
+            entry.file_name().to_string_lossy().into_owned(),
+            fs_err::read(entry.path()).expect("a file"),
+        )
+    })
+    .collect()
+}
+
+// S1: whatever decides about a run is looked at, and the result is always the right one.
+#[test]
+fn whatever_decides_about_a_run_makes_it_another() {
+    let mut scene = Scene::new();
+    scene.anew(&[("WORD", "one")]);
+    for (env, printed) in [
+        (&[("WORD", "two")][..], "two 0,debug,\n"),
+        (&[("WORD", "one"), ("CFLAGS", "-O1")], "one 0,debug,-O1\n"),
+        (
+            &[("WORD", "one"), ("CARGO_PROFILE_DEV_OPT_LEVEL", "1")],
+            "one 1,debug,\n",
+        ),
+        (&[], " 0,debug,\n"),
+    ] {
+        let (said, built, ran) = scene.anew(env);
+        assert_eq!((said.as_str(), ran), (printed, true), "{env:?}");
+        assert_compiled(&built, RUN);
+    }
+    // A variable that the script reads without saying so, as the list says: run here, and kept for nobody.
+    for _ in 0..2 {
+        let (_, built, ran) = scene.anew(&[("WORD", "one"), ("RING_PREGENERATE_ASM", "1")]);
+        assert!(ran && built.units.units.iter().all(|unit| unit.crate_name != RUN));
+    }
+    // How many jobs there are decides nothing.
+    let (_, built, ran) = scene.anew(&[("CARGO_BUILD_JOBS", "1")]);
+    assert!(!ran);
+    assert_hit(&built, RUN);
+    // A file of its package.
+    let sources = scene.handmade.sources("ring-0.17.14");
+    fs_err::write(sources.join("new.c"), "int x;").expect("written");
+    assert!(scene.anew(&[]).2);
+}
+
+// S3, S10, S11, S19: what others cannot use, or must not be given, is kept for nobody.
+#[test]
+fn a_run_that_others_cannot_use_is_kept_for_nobody() {
+    for (name, value) in [
+        ("ALSO_SAYS", "cargo::rustc-link-arg=-s"),
+        ("ALSO_SAYS", "cargo:rustc-link-search=native=/usr/lib"),
+        ("ALSO_SAYS", "cargo:rerun-if-changed="),
+        ("ALSO_SAYS", "cargo:rerun-if-changed=OUT_DIR/x"),
+        ("ALSO_SAYS", "cargo:include=/usr/include"),
+        ("ALSO_LINKS", "/etc/passwd"),
+        ("ALSO_LINKS", "deep/made.rs"),
+        ("ALSO_WRITES", "it lies in OUT_DIR"),
+    ] {
+        let mut scene = Scene::new();
+        for _ in 0..2 {
+            let (said, built, ran) = scene.anew(&[(name, value)]);
+            assert_eq!((said.as_str(), ran), (" 0,debug,\n", true), "{value}");
+            let unit = outcome(&built, RUN);
+            assert_eq!(unit.outcome, Outcome::Compiled);
+            assert!(
+                unit.reason.as_deref().unwrap_or_default().contains("not kept"),
+                "{value}: {unit:?}"
+            );
+        }
+    }
+}
+
+/// Changes what is stored of the one run: an output's bytes, in agreement with its record.
+fn change_output(scene: &Scene, index: usize, content: &[u8]) {
+    let store = scene.handmade.user.store().join(local::VERSION_DIR);
+    let records = walkdir::WalkDir::new(store.join("units"));
+    let records = records.into_iter().map(|entry| entry.expect("an entry").into_path());
+    for record in records.filter(|path| path.is_file()) {
+        let mut unit: LocalUnit = serde_json::from_slice(&fs_err::read(&record).expect("read")).expect("a record");
+        let mut manifest = Manifest::from_canonical(unit.manifest.as_bytes()).expect("a manifest");
+        if manifest.crate_name() != Some(RUN) {
+            continue;
+        }
+        let digest = Digest::of(content);
+        let path = store.join(local::cas_path(digest));
+        fs_err::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs_err::write(path, content).expect("written");
+        manifest.outputs[index].sha256 = digest;
+        manifest.outputs[index].size = content.len() as u64;
+        unit.manifest = manifest.to_canonical();
+        fs_err::write(record, serde_json::to_vec(&unit).expect("JSON")).expect("written");
+        return;
+    }
+    panic!("no run is stored");
+}
+
+/// An archive with one entry of some kind.
+fn hostile_archive(kind: tar::EntryType, name: &str, target: Option<&str>) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(0);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    if let Some(target) = target {
+        header.set_link_name(target).expect("a target");
+    }
+    header.set_cksum();
+    let mut builder = tar::Builder::new(vec![]);
+    builder.append(&header, &b""[..]).expect("an entry");
+    builder.into_inner().expect("an archive")
+}
+
+// S11, S19, T5, T6: a stored run is looked at at each use, whoever vouches for it.
+#[test]
+fn a_stored_run_that_is_not_one_is_refused_at_each_use() {
+    let victim = crate::fixture::new_folder();
+    let file = victim.path().join("file");
+    fs_err::write(&file, "untouched").expect("written");
+    let climbing = format!("../../../../../../../../../..{}", file.display());
+    let cases: Vec<(usize, Vec<u8>)> = vec![
+        (0, b"cargo::rustc-link-arg=-s\n".to_vec()),
+        (0, b"cargo::made-up=1\n".to_vec()),
+        (0, b"cargo:rustc-link-search=native=/usr/lib\n".to_vec()),
+        (1, hostile_archive(tar::EntryType::Symlink, "link", file.to_str())),
+        (1, hostile_archive(tar::EntryType::Link, "link", file.to_str())),
+        (1, hostile_archive(tar::EntryType::Fifo, "fifo", None)),
+        (
+            1,
+            hostile_archive(tar::EntryType::Regular, climbing.get(..99).unwrap_or(&climbing), None),
+        ),
+        (1, hostile_archive(tar::EntryType::Regular, "/x", None)),
+        (1, b"no archive".to_vec()),
+    ];
+    for (index, content) in cases {
+        let mut scene = Scene::new();
+        scene.anew(&[]);
+        change_output(&scene, index, &content);
+        let (said, built, ran) = scene.anew(&[]);
+        assert_eq!((said.as_str(), ran), (" 0,debug,\n", true));
+        let unit = outcome(&built, RUN);
+        assert_eq!(
+            (unit.outcome, unit.cause),
+            (Outcome::Rejected, Some(Cause::NotInstalled)),
+            "{unit:?}"
+        );
+        assert_eq!(fs_err::read_to_string(&file).expect("read"), "untouched");
+        // What was run instead takes its place.
+        let (_, built, ran) = scene.anew(&[]);
+        assert!(!ran);
+        assert_hit(&built, RUN);
+    }
+}

@@ -231,6 +231,7 @@ mod tests {
         let env = Env::made_up(HERE.iter().chain(more).copied());
         c_flags(&env)
             .into_iter()
+            .filter(|(name, _)| name != SOURCE_DATE_EPOCH)
             .map(|(name, value)| (name, value.into_string().unwrap()))
             .collect()
     }
@@ -241,6 +242,16 @@ mod tests {
             flags(&[]),
             [("CFLAGS".into(), MAP.into()), ("CXXFLAGS".into(), MAP.to_owned())]
         );
+    }
+
+    #[test]
+    fn tools_that_write_the_time_write_one_time_unless_the_user_set_another() {
+        let epoch = |more: &[(&str, &str)]| {
+            let flags = c_flags(&Env::made_up(HERE.iter().chain(more).copied()));
+            flags.into_iter().find(|(name, _)| name == SOURCE_DATE_EPOCH)
+        };
+        assert!(epoch(&[]).is_some());
+        assert_eq!(epoch(&[(SOURCE_DATE_EPOCH, "1")]), None);
     }
 
     #[test]

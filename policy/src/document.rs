@@ -15,14 +15,14 @@ use crate::run::{RUN_RULES, RunDocument};
 #[serde(untagged)]
 pub enum UnitDocument {
     /// Of a compilation.
-    Call(KeyDocument),
+    Call(Box<KeyDocument>),
     /// Of a build script's run.
     Run(RunDocument),
 }
 
 impl From<KeyDocument> for UnitDocument {
     fn from(document: KeyDocument) -> Self {
-        Self::Call(document)
+        Self::Call(Box::new(document))
     }
 }
 

@@ -54,6 +54,7 @@ fn unit(document: KeyDocument, rmeta: &[u8], rlib: &[u8]) -> CapturedUnit {
         size: content.len() as u64,
     };
     let manifest = Manifest {
+        baseline: None,
         diagnostics: vec![],
         env_deps: vec![],
         glibc: None,
@@ -78,7 +79,7 @@ fn unit(document: KeyDocument, rmeta: &[u8], rlib: &[u8]) -> CapturedUnit {
     CapturedUnit {
         key,
         key_document,
-        document,
+        document: document.into(),
         manifest_text,
         manifest,
         call,

@@ -16,9 +16,13 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
-    let graph = UnitGraph::parse(GRAPH).unwrap();
+    fixture_of(GRAPH, LOCK)
+}
+
+fn fixture_of(graph: &str, lock: &str) -> Fixture {
+    let graph = UnitGraph::parse(graph).unwrap();
     let toolchain = "1.95.0-x86_64-unknown-linux-gnu".parse().unwrap();
-    let plans = plan_ids(&graph, &Lockfile::parse(LOCK).unwrap(), &toolchain);
+    let plans = plan_ids(&graph, &Lockfile::parse(lock).unwrap(), &toolchain);
     Fixture { graph, plans }
 }
 
@@ -141,4 +145,41 @@ fn what_cannot_be_told_apart_is_listed_under_each() {
     calls.insert(twin, calls[&memchr].clone());
     let matched = fixture.matched(&calls);
     assert_eq!(matched[&twin], matched[&memchr]);
+}
+
+/// The fixture with a package whose script's runs are shared, and the node of its run.
+fn with_a_shared_run() -> (Fixture, usize) {
+    let lock = LOCK.replace(
+        "name = \"zmij\"\nversion = \"1.0.23\"",
+        "name = \"ring\"\nversion = \"0.17.14\"",
+    );
+    let fixture = fixture_of(&GRAPH.replace("#zmij@1.0.23", "#ring@0.17.14"), &lock);
+    let is_run = |plan: &&Planned| fixture.graph.units()[plan.node].mode == Mode::RunCustomBuild;
+    let node = fixture.plans.iter().find(is_run).unwrap().node;
+    (fixture, node)
+}
+
+#[test]
+fn a_run_finds_its_plan_also_where_its_script_is_nobody_s() {
+    let (fixture, node) = with_a_shared_run();
+    let mut calls = fixture.calls();
+    let run = calls.get_mut(&key_of(node)).unwrap();
+    run.kind = CallKind::BuildScriptRun;
+    run.crate_name = "build_script_run".into();
+    run.target = Some("x86_64-unknown-linux-gnu".into());
+    run.codegen = vec!["OPT_LEVEL=0".into(), "DEBUG=true".into()];
+    assert!(fixture.matched(&calls).contains_key(&key_of(node)));
+    let script = key_of(fixture.graph.units()[node].dependencies[0].index);
+    let without_script: BTreeMap<_, _> = calls.clone().into_iter().filter(|(key, _)| *key != script).collect();
+    assert!(fixture.matched(&without_script).contains_key(&key_of(node)));
+    let changes: [fn(&mut CallSummary); 3] = [
+        |run| run.codegen[0] = "OPT_LEVEL=3".into(),
+        |run| run.features.push("x".into()),
+        |run| run.externs[0].unit_key = UnitKey::new(Digest::of(b"other")),
+    ];
+    for change in changes {
+        let mut calls = calls.clone();
+        change(calls.get_mut(&key_of(node)).unwrap());
+        assert!(!fixture.matched(&calls).contains_key(&key_of(node)));
+    }
 }

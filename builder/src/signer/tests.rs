@@ -85,6 +85,7 @@ fn stage(data: &Data, crate_name: &str, rlib: &[u8]) -> (UnitKey, PathBuf) {
         }
     };
     let manifest = Manifest {
+        baseline: None,
         diagnostics: vec![],
         env_deps: vec![],
         glibc: None,

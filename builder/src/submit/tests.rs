@@ -74,6 +74,7 @@ fn fixture(batches: &[u64]) -> Fixture {
 fn sign_nothing(data: &Data, number: u64) -> Leaf {
     let unit_key = UnitKey::new(Digest::of(&number.to_be_bytes()));
     let manifest = Manifest {
+        baseline: None,
         diagnostics: vec![],
         env_deps: vec![],
         glibc: None,

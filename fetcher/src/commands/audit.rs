@@ -239,6 +239,7 @@ mod tests {
             size: content.len() as u64,
         };
         Manifest {
+            baseline: None,
             diagnostics: vec![],
             env_deps: vec![],
             glibc: None,

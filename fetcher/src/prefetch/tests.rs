@@ -482,8 +482,8 @@ async fn what_other_rules_made_is_not_fetched_and_what_lies_there_of_them_does_n
     // As a program of these rules has left it.
     let (old, _) = &world.units[0];
     let deposit = Deposit::open(world.user.path()).unwrap();
-    let (_, document) = sealift_policy::key::KeyDocument::from_canonical(old.document.as_bytes()).unwrap();
-    let package = &document.package;
+    let (_, document) = sealift_policy::document::UnitDocument::from_canonical(old.document.as_bytes()).unwrap();
+    let package = document.package();
     let store = deposit.store();
     store
         .write_key(old.key, &old.document, &package.name, &package.version)

@@ -207,3 +207,41 @@ fn a_deep_graph_of_thousands_is_planned_in_bounded_time() {
         count
     );
 }
+
+/// The same with a package whose script's runs are shared.
+fn with_a_shared_run() -> (String, String) {
+    let graph = GRAPH.replace("#zmij@1.0.23", "#ring@0.17.14");
+    let lock = LOCK.replace(
+        "name = \"zmij\"\nversion = \"1.0.23\"",
+        "name = \"ring\"\nversion = \"0.17.14\"",
+    );
+    (graph, lock)
+}
+
+fn runs(graph: &str, lock: &str) -> Vec<Planned> {
+    let graph = UnitGraph::parse(graph).unwrap();
+    let plans = plan_ids(&graph, &Lockfile::parse(lock).unwrap(), &toolchain());
+    let is_run = |plan: &Planned| graph.units()[plan.node].mode == Mode::RunCustomBuild;
+    plans.into_iter().filter(is_run).collect()
+}
+
+#[test]
+fn a_run_that_is_shared_has_a_plan_and_others_have_none() {
+    assert!(runs(GRAPH, LOCK).is_empty());
+    let (graph, lock) = with_a_shared_run();
+    let planned = runs(&graph, &lock);
+    assert_eq!(planned.len(), 1);
+    assert_eq!(planned[0].package.as_str(), "ring");
+    let node = planned[0].node;
+    let changes: [fn(&mut Value); 3] = [
+        |unit| unit["profile"]["opt_level"] = json!("3"),
+        |unit| unit["features"] = json!(["std"]),
+        |unit| unit["platform"] = json!("x86_64-unknown-linux-musl"),
+    ];
+    for change in changes {
+        let mut changed: Value = serde_json::from_str(&graph).unwrap();
+        change(&mut changed["units"][node]);
+        let changed = runs(&changed.to_string(), &lock);
+        assert_ne!(changed[0].plan_id, planned[0].plan_id);
+    }
+}

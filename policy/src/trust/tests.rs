@@ -5,6 +5,7 @@
 use base64::Engine as _;
 
 use super::*;
+use crate::key::KeyDocument;
 use crate::key::{Compiler, Package};
 use crate::log::{Checkpoint, LeafIndex, LogSigner, Origin, TreeHash, tree::Tree};
 use crate::manifest::{Output, Role};
@@ -96,12 +97,13 @@ impl World {
 
     fn manifest(&self) -> Manifest {
         let output = |role: &Role| Output {
-            name: role.file_name(&self.document.crate_name, self.key()),
+            name: role.file_name(self.document.crate_name(), self.key()),
             role: *role,
             sha256: Digest::of(b"content"),
             size: 7,
         };
         Manifest {
+            baseline: None,
             diagnostics: vec![],
             env_deps: vec![],
             glibc: None,

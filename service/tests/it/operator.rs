@@ -224,6 +224,7 @@ fn unit(key_document: String, name: &str, outputs: Vec<(Role, Vec<u8>)>) -> Unit
         size: content.len() as u64,
     };
     let manifest = Manifest {
+        baseline: None,
         diagnostics: vec![],
         env_deps: vec![],
         glibc: None,

@@ -114,6 +114,11 @@ fn cause(field: &str, has_script: bool) -> Cause {
         "cfg" | "check_cfg" => Cause::Rustflags,
         "cap_lints" | "lints" => Cause::Lints,
         "env" => Cause::Environment,
+        // Of a build script's run.
+        "run_env" if member == "TARGET" => Cause::Target,
+        "run_env" if ["OPT_LEVEL", "DEBUG", "PROFILE"].contains(&member) => Cause::Profile,
+        "run_env" => Cause::Environment,
+        "script" => Cause::OtherInput,
         "out_dir" | "native_libs" | "native_search" => Cause::BuildScript,
         name if name.starts_with("script") => Cause::BuildScript,
         "externs" | "closure" => Cause::Dependency,

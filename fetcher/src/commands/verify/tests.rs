@@ -17,6 +17,7 @@ fn store_with(content: &[u8], origin: UnitOrigin) -> (tempfile::TempDir, Store) 
     };
     store.insert(content, output.sha256, Mode::Data).unwrap();
     let manifest = Manifest {
+        baseline: None,
         diagnostics: vec![],
         env_deps: vec![],
         glibc: None,

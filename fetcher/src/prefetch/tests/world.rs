@@ -374,6 +374,7 @@ pub(super) fn unit_by_rules(name: &str, crate_type: &str, rules: u32) -> Unit {
         }
     };
     let manifest = Manifest {
+        baseline: None,
         diagnostics: vec![],
         env_deps: vec![],
         glibc: None,

@@ -27,6 +27,8 @@ pub(crate) enum Project {
     Greeter,
     /// No line of ours, dependencies that can each be made to miss.
     ManyCauses,
+    /// A few lines of ours, a dependency that compiles C and assembly.
+    Native,
     /// axum by itself, and among strangers.
     Strangers,
     /// A real program.
@@ -40,7 +42,7 @@ impl Project {
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().expect("nobody panics here twice");
         match self {
-            Self::Greeter | Self::ManyCauses | Self::Strangers => {
+            Self::Greeter | Self::ManyCauses | Self::Native | Self::Strangers => {
                 own_project(self.program(), into).expect("a project of ours");
                 DOWNLOADS.fetch(into).expect("its dependencies");
             }
@@ -55,6 +57,7 @@ impl Project {
         match self {
             Self::Greeter => "greeter",
             Self::ManyCauses => "many_causes",
+            Self::Native => "native",
             Self::Strangers => "strangers",
             Self::Real(name) => Workload::named(name).expect("on the list").program,
         }

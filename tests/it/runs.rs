@@ -298,13 +298,30 @@ fn a_new_user_fetches_runs_and_starts_no_c_compiler() {
         let built = build(&[]);
         assert_eq!(built.cargo.stdout, SHA_OF_ABC);
         assert_nearly_all_hit(&built);
-        assert_eq!(outcome(&built, RUN).outcome, Outcome::HitFetched, "{:?}", outcome(&built, RUN));
-        assert!(!noted.exists(), "{}", fs_err::read_to_string(&noted).unwrap_or_default());
+        assert_eq!(
+            outcome(&built, RUN).outcome,
+            Outcome::HitFetched,
+            "{:?}",
+            outcome(&built, RUN)
+        );
+        assert!(
+            !noted.exists(),
+            "{}",
+            fs_err::read_to_string(&noted).unwrap_or_default()
+        );
         // Flags of one's own are one's own: the script runs here, and what it makes is used.
         let built = build(&[("CFLAGS", "-DOWN_FLAG")]);
         assert_eq!(built.cargo.stdout, SHA_OF_ABC);
         let run = outcome(&built, RUN);
-        assert_eq!((run.outcome, run.cause), (Outcome::Compiled, Some(Cause::Environment)), "{run:?}");
-        assert!(fs_err::read_to_string(&noted).expect("it compiled").contains("-DOWN_FLAG"));
+        assert_eq!(
+            (run.outcome, run.cause),
+            (Outcome::Compiled, Some(Cause::Environment)),
+            "{run:?}"
+        );
+        assert!(
+            fs_err::read_to_string(&noted)
+                .expect("it compiled")
+                .contains("-DOWN_FLAG")
+        );
     }
 }

@@ -7,7 +7,7 @@ use sealift_policy::digest::Digest;
 use sealift_policy::log::{LogSigner, Origin};
 use sealift_policy::wire::MAX_SUBMISSION_HEADER;
 
-use crate::operator::{Operator, Submission, Unit, compress, frame, library, library_with, noise, proc_macro};
+use crate::operator::{Operator, Submission, Unit, compress, frame, library, library_with, noise, proc_macro, run};
 use crate::world::World;
 
 /// Two operators; alpha has submitted one library and is about to submit another and a proc macro.
@@ -742,5 +742,14 @@ async fn another_epoch_may_repeat_what_the_first_states_and_nothing_else() {
     assert_eq!(answer.problem(), "second-leaf", "{}", answer.text());
     new = honest;
     world.admit(&new.submit(&[library("first")]).without_blobs()).await;
+    assert!(world.fsck().is_sound(), "{}", world.fsck());
+}
+
+#[tokio::test]
+async fn the_run_of_a_script_that_nobody_reviewed() {
+    let submitted = |version| move |alpha: &mut Operator, _: &[Unit; 2]| alpha.submit(&[run("ring", version)]);
+    refused_log(submitted("0.0.1"), 422, "not-reviewed").await;
+    let (world, mut alpha, _, _) = world().await;
+    world.admit(&alpha.submit(&[run("ring", "0.17.14")])).await;
     assert!(world.fsck().is_sound(), "{}", world.fsck());
 }

@@ -83,6 +83,7 @@ pub fn not_shareable(not_kept: &NotKept) -> Option<Caused> {
         NotKept::LocalPath { path, .. } => Some(about(Cause::NotShareable, path)),
         NotKept::ForeignLibraries => Some(Cause::NativeLibrary.into()),
         NotKept::Run(NotShared::Path(path) | NotShared::Always(path)) => Some(about(Cause::NotShareable, path)),
+        NotKept::Undeclared(name) => Some(about(Cause::Environment, name)),
         NotKept::Run(NotShared::NotUtf8 | NotShared::Instruction(_)) => Some(Cause::NotShareable.into()),
         NotKept::Changed | NotKept::Presentation | NotKept::Store(_) | NotKept::Unreadable(_) => None,
     }
@@ -121,7 +122,6 @@ impl From<&NoRun> for Caused {
     fn from(why: &NoRun) -> Self {
         match why {
             NoRun::NoScript | NoRun::NotReviewed => Cause::NotShareable.into(),
-            NoRun::Variable(name) => about(Cause::Environment, name),
             NoRun::Folder(name) => about(Cause::BuildScript, name),
             NoRun::Missing(_) => Cause::NotCargo.into(),
             NoRun::NotHandled(why) => why.into(),

@@ -185,6 +185,9 @@ fn check_run(store: &Store, config: &Config, run: &Run) -> Result<Reusable, Miss
     let mut reusable = stored(store, config, subject, document, run.document.expected_roles())?;
     let manifest = reusable.manifest();
     check_env(manifest, &run.places)?;
+    if let Some(name) = run.undeclared(|name| manifest.env_deps.iter().any(|declared| declared.name == name)) {
+        return Err(Miss::Env(name));
+    }
     check_glibc(store, &run.rustc(), manifest.glibc.as_deref())?;
     // What this machine's own C compiler made is of that compiler; what was fetched is of the operators'.
     if let Some(then) = &manifest.baseline

@@ -34,6 +34,8 @@ pub enum NotKept {
     Store(String),
     #[error("its output cannot be read: {0}")]
     Unreadable(String),
+    #[error("`{0}` is set, which the script may read without saying so")]
+    Undeclared(String),
     #[error(transparent)]
     Run(#[from] NotShared),
 }

@@ -79,8 +79,6 @@ pub enum NoRun {
     NoScript,
     #[error("nobody has found that everybody's run of this script gives the same")]
     NotReviewed,
-    #[error("`{0}` is set, which the script reads without saying so")]
-    Variable(String),
     #[error("`{0}` names a folder whose content is not known")]
     Folder(String),
     #[error("cargo says no `{0}`")]
@@ -145,9 +143,6 @@ impl Run {
         let told = told::by_cargo(store, &package_root, &out_dir)?;
         let document = RunDocument::new(script.key, script.compiler, package.clone(), told);
         let reviewed = document.reviewed().ok_or(NoRun::NotReviewed)?;
-        if let Some(name) = reviewed.unset.iter().find(|name| env.raw(name).is_some()) {
-            return Err(NoRun::Variable(name.clone()));
-        }
         let places = Places {
             sources: source_places(&package_root, &package),
             out_dir: spellings(&out_dir),
@@ -194,12 +189,22 @@ impl Run {
         stdout::check(printed, &self.canonical_package())
     }
 
+    /// A variable that is set and that the script may have read, although it declares nothing of it.
+    pub fn undeclared(&self, is_declared: impl Fn(&str) -> bool) -> Option<String> {
+        let names = env::all().filter_map(|(name, _)| name.into_string().ok());
+        let mut read = names.filter(|name| self.reviewed.may_read(name));
+        read.find(|name| !is_declared(name))
+    }
+
     /// Records what this run gave, or says why it is not kept.
     pub fn record(&self, store: &Store, printed: &[u8], run_ms: u64) -> Result<(), NotKept> {
         let not_stored = |error: io::Error| NotKept::Store(error.to_string());
         let text = std::str::from_utf8(printed).map_err(|_| NotKept::Run(NotShared::NotUtf8))?;
         let printed = remap::to_canonical_paths(&stdout::instructions_in(text), &self.places);
         let instructions = self.instructions(printed.as_bytes()).map_err(NotKept::Run)?;
+        if let Some(name) = self.undeclared(|name| instructions.env.iter().any(|declared| declared == name)) {
+            return Err(NotKept::Undeclared(name));
+        }
         self.find_local_path("stdout", printed.as_bytes())?;
         if stamp_of_tree(&self.package_root).ok() != Some(self.stamp) {
             return Err(NotKept::Changed);

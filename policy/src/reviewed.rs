@@ -31,7 +31,7 @@ pub struct Reviewed {
     required_features: Vec<String>,
     /// Variables that it reads without saying so: when one is set its run is not shared.
     #[serde(default)]
-    pub unset: Vec<String>,
+    unset: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +62,56 @@ pub fn run(
     })
 }
 
+/// Variables that the C compiler and the programs around it read, whatever a script says of them.
+const READ_BY_COMPILERS: [&str; 10] = [
+    "CCC_OVERRIDE_OPTIONS",
+    "COMPILER_PATH",
+    "CPATH",
+    "CPLUS_INCLUDE_PATH",
+    "C_INCLUDE_PATH",
+    "GCC_EXEC_PREFIX",
+    "LIBRARY_PATH",
+    "SDKROOT",
+    "SOURCE_DATE_EPOCH",
+    "ZERO_AR_DATE",
+];
+
+/// Variables by which the `cc` crate (1.2) is told what to run, each also for one target and one side (see its
+/// documentation). A script may ask it not to declare them.
+const READ_BY_CC: [&str; 13] = [
+    "AR",
+    "ARFLAGS",
+    "CC",
+    "CC_FORCE_DISABLE",
+    "CC_SHELL_ESCAPED_FLAGS",
+    "CFLAGS",
+    "CRATE_CC_NO_DEFAULTS",
+    "CROSS_COMPILE",
+    "CXX",
+    "CXXFLAGS",
+    "CXXSTDLIB",
+    "RANLIB",
+    "RANLIBFLAGS",
+];
+
+impl Reviewed {
+    /// Whether the script, or what it runs, may read a variable of this name. Of the variables that it does not declare
+    /// none of these may be set.
+    pub fn may_read(&self, name: &str) -> bool {
+        let of_side = name
+            .strip_prefix("HOST_")
+            .or_else(|| name.strip_prefix("TARGET_"))
+            .unwrap_or(name);
+        let is_of_cc = READ_BY_CC.iter().any(|known| {
+            let rest = of_side.strip_prefix(known);
+            // A target's triple, with hyphens or underscores.
+            rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('_') && rest.matches(['-', '_']).count() >= 3))
+        });
+        self.unset.iter().any(|unset| unset == name)
+            || (self.compiles_c && (is_of_cc || READ_BY_COMPILERS.contains(&name)))
+    }
+}
+
 /// The packages on the list, each with what was found out.
 pub fn all() -> impl Iterator<Item = (&'static CrateName, &'static VersionReq, &'static Reviewed)> {
     LIST.iter()
@@ -78,6 +128,35 @@ mod tests {
         for reviewed in LIST.iter() {
             assert!(reviewed.why.len() > 20, "{}", reviewed.package);
         }
+    }
+
+    #[test]
+    fn what_c_compilers_read_counts_for_scripts_that_run_them() {
+        let mut reviewed = Reviewed {
+            package: "ring".parse().unwrap(),
+            versions: VersionReq::STAR,
+            why: String::new(),
+            compiles_c: true,
+            refused_features: vec![],
+            required_features: vec![],
+            unset: vec!["OWN".into()],
+        };
+        let names = [
+            "CC",
+            "CFLAGS_x86_64-unknown-linux-gnu",
+            "CFLAGS_x86_64_unknown_linux_gnu",
+            "TARGET_CC",
+            "HOST_CXXFLAGS",
+            "CPATH",
+            "SOURCE_DATE_EPOCH",
+            "OWN",
+        ];
+        assert!(names.iter().all(|name| reviewed.may_read(name)));
+        for name in ["CCACHE_DIR", "PATH", "ARCH", "CC_MADE_UP", "TARGET", "CARGO"] {
+            assert!(!reviewed.may_read(name), "{name}");
+        }
+        reviewed.compiles_c = false;
+        assert!(!reviewed.may_read("CC") && reviewed.may_read("OWN"));
     }
 
     // S12

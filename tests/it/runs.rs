@@ -4,6 +4,7 @@ use sealift_policy::cause::Cause;
 use sealift_policy::digest::Digest;
 use sealift_policy::local::{self, LocalUnit, Outcome};
 use sealift_policy::manifest::Manifest;
+use sealift_tests::env::path_with;
 use sealift_tests::registry::Published;
 use sealift_tests::user::{Built, Through};
 use sealift_tests::workload::Profile;
@@ -141,7 +142,9 @@ fn whatever_decides_about_a_run_makes_it_another() {
     // A variable that the script reads without saying so, as the list says: run here, and kept for nobody.
     for _ in 0..2 {
         let (_, built, ran) = scene.anew(&[("WORD", "one"), ("RING_PREGENERATE_ASM", "1")]);
-        assert!(ran && built.units.units.iter().all(|unit| unit.crate_name != RUN));
+        let run = outcome(&built, RUN);
+        assert!(ran && run.cause == Some(Cause::Environment), "{run:?}");
+        assert_eq!(run.about.as_deref(), Some("RING_PREGENERATE_ASM"));
     }
     // How many jobs there are decides nothing.
     let (_, built, ran) = scene.anew(&[("CARGO_BUILD_JOBS", "1")]);
@@ -269,15 +272,16 @@ fn noting_compiler(person: &Person) -> (String, std::path::PathBuf) {
     let folder = person.folder().join("noting");
     let noted = person.folder().join("noted");
     fs_err::create_dir(&folder).expect("a folder");
-    let path = std::env::var("PATH").expect("a search path");
+    let path = path_with(&folder).into_string().expect("UTF-8");
+    let elsewhere = path.split_once(':').map_or("", |(_, elsewhere)| elsewhere);
     let script = format!(
-        "#!/bin/sh\nfor arg do case $arg in -c) echo \"$@\" >>'{}';; esac; done\nPATH='{path}' exec cc \"$@\"\n",
+        "#!/bin/sh\nfor arg do case $arg in -c) echo \"$@\" >>'{}';; esac; done\nPATH='{elsewhere}' exec cc \"$@\"\n",
         noted.display()
     );
     let program = folder.join("cc");
     fs_err::write(&program, script).expect("written");
     fs_err::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
-    (format!("{}:{path}", folder.display()), noted)
+    (path, noted)
 }
 
 const SHA_OF_ABC: &str = "SHA256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";

@@ -60,7 +60,11 @@ const REFUSED: [&str; 12] = [
 /// What of a script's output cargo reads. The rest is for people who run `cargo build -vv`, and says much of the machine.
 pub fn instructions_in(text: &str) -> String {
     let instructions = text.lines().filter(|line| line.trim().starts_with("cargo:"));
-    instructions.flat_map(|line| [line, "\n"]).collect()
+    // Which file is named first means nothing to cargo, and may be how a folder is read.
+    let is_file = |line: &&str| line.contains("rerun-if-changed=");
+    let (mut files, others): (Vec<_>, Vec<_>) = instructions.partition(is_file);
+    files.sort_unstable();
+    files.into_iter().chain(others).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Reads what a run printed, with canonical paths; `package` is the package's canonical folder.
@@ -157,6 +161,9 @@ mod tests {
     fn what_people_read_is_left_out() {
         let text = "OPT_LEVEL = Some(0)\ncargo:rustc-cfg=a\r\nrunning cc\n  cargo::rustc-cfg=b";
         assert_eq!(instructions_in(text), "cargo:rustc-cfg=a\n  cargo::rustc-cfg=b\n");
+        // The order in which a folder is read is not the same everywhere.
+        let read = |files: [&str; 2]| files.map(|file| format!("cargo:rerun-if-changed={file}\n")).concat();
+        assert_eq!(instructions_in(&read(["b", "a"])), read(["a", "b"]));
     }
 
     // S3

@@ -34,9 +34,10 @@ pub fn for_unit(store: &Store, prefetch: &Prefetch, patience: Duration, key: Uni
 
 fn wait(store: &Store, prefetch: &Prefetch, patience: Duration, longest: Duration, key: UnitKey) -> Waited {
     let begin = Instant::now();
-    let mut limit = patience.saturating_sub(prefetch.waited_in_vain());
+    let patience = patience.saturating_sub(prefetch.waited_in_vain());
     // Waiting for the network alone: what this machine has to do is not the network's fault.
     let mut waited = Duration::ZERO;
+    let mut silence = Duration::ZERO;
     let mut seen = 0;
     let mut looked = begin;
     loop {
@@ -60,14 +61,15 @@ fn wait(store: &Store, prefetch: &Prefetch, patience: Duration, longest: Duratio
             OnItsWay::Silent | OnItsWay::Here => {}
             OnItsWay::InTheNetwork(arriving) => {
                 waited += looked.elapsed();
-                if waited >= limit {
-                    match until(&arriving, waited).filter(|_| arriving.received > seen) {
-                        Some(until) => (limit, seen) = (until, arriving.received),
-                        None => {
-                            prefetch.add_waited_in_vain(waited);
-                            return Waited::InVain(waited);
-                        }
-                    }
+                silence += looked.elapsed();
+                if arriving.received != seen {
+                    (seen, silence) = (arriving.received, Duration::ZERO);
+                }
+                // What was fast once may never come: beyond the patience only what goes on arriving is waited for.
+                let goes_on = silence < patience.max(POLL * 30) && beats_compiling(&arriving, waited);
+                if waited >= patience && !goes_on {
+                    prefetch.add_waited_in_vain(waited);
+                    return Waited::InVain(waited);
                 }
             }
         }
@@ -124,17 +126,15 @@ impl OnItsWay {
     }
 }
 
-/// How long in all it is waited for at the rate so far, and a little more. `None` where nothing speaks for its arrival,
-/// or where compiling it is faster.
-fn until(arriving: &Arriving, waited: Duration) -> Option<Duration> {
+/// Whether it comes sooner, at the rate so far and with a little more, than it is compiled.
+fn beats_compiling(arriving: &Arriving, waited: Duration) -> bool {
     if arriving.received == 0 || arriving.expected == 0 {
-        return None;
+        return false;
     }
     let rest = arriving.expected.saturating_sub(arriving.received);
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let remaining = waited.mul_f64(rest as f64 / arriving.received as f64);
-    let until = waited + remaining.mul_f64(1.25) + POLL * 30;
-    (until < arriving.worth).then_some(until)
+    waited + remaining.mul_f64(1.25) + POLL * 30 < arriving.worth
 }
 
 /// Longest time that an answer which visibly arrives is waited for.
@@ -278,12 +278,40 @@ mod tests {
             expected,
             worth: Duration::from_millis(worth_ms),
         };
-        assert_eq!(until(&flight(0, 100, 60_000), waited), None);
-        assert_eq!(until(&flight(50, 0, 60_000), waited), None);
+        assert!(!beats_compiling(&flight(0, 100, 60_000), waited));
+        assert!(!beats_compiling(&flight(50, 0, 60_000), waited));
         // Half of it is there after 2 s.
-        assert!(until(&flight(50, 100, 60_000), waited).unwrap() < Duration::from_secs(5));
-        assert_eq!(until(&flight(50, 100, 3000), waited), None);
+        assert!(beats_compiling(&flight(50, 100, 5000), waited));
+        assert!(!beats_compiling(&flight(50, 100, 3000), waited));
         // It drips.
-        assert_eq!(until(&flight(1, 100, 60_000), waited), None);
+        assert!(!beats_compiling(&flight(1, 100, 60_000), waited));
+    }
+
+    #[test]
+    fn what_arrived_fast_and_then_falls_silent_costs_the_patience_and_no_more() {
+        let scene = scene(Stage::Fetching);
+        // By its rate it would come within a moment after the patience.
+        scene.flight(60_000, 50, 100);
+        match scene.wait() {
+            Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE * 3 / 2, "{waited:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_goes_on_arriving_is_waited_for_beyond_the_patience() {
+        let scene = scene(Stage::Fetching);
+        let path = local::unit_path(scene.key);
+        scene.flight(60_000, 10, 50);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for received in 1..=30 {
+                    scene.flight(60_000, 10 + received, 50);
+                    thread::sleep(PATIENCE / 15);
+                }
+                scene.store.write(&path, b"{}").unwrap();
+            });
+            assert_eq!(scene.wait(), Waited::Arrived);
+        });
     }
 }

@@ -85,7 +85,12 @@ pub fn not_shareable(not_kept: &NotKept) -> Option<Caused> {
         NotKept::Run(NotShared::Path(path) | NotShared::Always(path)) => Some(about(Cause::NotShareable, path)),
         NotKept::Undeclared(name) => Some(about(Cause::Environment, name)),
         NotKept::Run(NotShared::NotUtf8 | NotShared::Instruction(_)) => Some(Cause::NotShareable.into()),
-        NotKept::Changed | NotKept::Presentation | NotKept::Store(_) | NotKept::Unreadable(_) => None,
+        NotKept::Changed
+        | NotKept::Fetched
+        | NotKept::NotEmpty
+        | NotKept::Presentation
+        | NotKept::Store(_)
+        | NotKept::Unreadable(_) => None,
     }
 }
 

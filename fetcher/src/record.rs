@@ -34,6 +34,10 @@ pub enum NotKept {
     Store(String),
     #[error("its output cannot be read: {0}")]
     Unreadable(String),
+    #[error("`OUT_DIR` held something before the script ran")]
+    NotEmpty,
+    #[error("what was fetched for other circumstances stays")]
+    Fetched,
     #[error("`{0}` is set, which the script may read without saying so")]
     Undeclared(String),
     #[error(transparent)]

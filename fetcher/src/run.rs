@@ -196,7 +196,13 @@ impl Run {
         read.find(|name| !is_declared(name))
     }
 
-    /// Records what this run gave, or says why it is not kept.
+    /// Whether the script finds its output folder empty, as at its first run.
+    pub fn starts_empty(&self) -> bool {
+        fs::read_dir(&self.out_dir).is_ok_and(|mut entries| entries.next().is_none())
+    }
+
+    /// Records what this run gave, or says why it is not kept. What lay in the output folder before it ran would be taken
+    /// for the run's own: ask [`Run::starts_empty`] first.
     pub fn record(&self, store: &Store, printed: &[u8], run_ms: u64) -> Result<(), NotKept> {
         let not_stored = |error: io::Error| NotKept::Store(error.to_string());
         let text = std::str::from_utf8(printed).map_err(|_| NotKept::Run(NotShared::NotUtf8))?;

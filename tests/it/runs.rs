@@ -156,6 +156,22 @@ fn whatever_decides_about_a_run_makes_it_another() {
     assert!(scene.anew(&[]).2);
 }
 
+// S17: what an earlier run left in `OUT_DIR` is not taken for the work of a later one.
+#[test]
+fn a_run_in_a_used_folder_is_kept_for_nobody() {
+    let mut scene = Scene::new();
+    scene.anew(&[("WORD", "one"), ("ALSO_WRITES", "left over")]);
+    let runs = scene.runs.clone();
+    let (said, built) = scene.handmade.run(&[("WORD", "two"), ("RUNS", runs.as_str())]);
+    assert_eq!(said, "two 0,debug,\n");
+    let reason = outcome(&built, RUN).reason.clone().unwrap_or_default();
+    assert!(reason.contains("held something before"), "{reason}");
+    let (_, built, ran) = scene.anew(&[("WORD", "two")]);
+    assert!(ran);
+    assert_compiled(&built, RUN);
+    assert!(made_by(&scene).iter().all(|(name, _)| name != "written"));
+}
+
 // S3, S10, S11, S19: what others cannot use, or must not be given, is kept for nobody.
 #[test]
 fn a_run_that_others_cannot_use_is_kept_for_nobody() {
@@ -327,5 +343,10 @@ fn a_new_user_fetches_runs_and_starts_no_c_compiler() {
                 .expect("it compiled")
                 .contains("-DOWN_FLAG")
         );
+        // What was fetched is still there for those who set nothing.
+        fs_err::remove_file(&noted).expect("removed");
+        let built = build(&[]);
+        assert_eq!(outcome(&built, RUN).outcome, Outcome::HitFetched);
+        assert!(!noted.exists());
     }
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use sealift_policy::cause::Cause;
-use sealift_policy::local::{CallKind, Outcome};
+use sealift_policy::local::{CallKind, Outcome, UnitOrigin};
 use sealift_policy::run::RunDocument;
 
 use super::report::{Report, Subject, Why, chain};
@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::decide::{self, Decision, Miss};
 use crate::install::InPlace;
 use crate::messages;
+use crate::record::NotKept;
 use crate::run::{Run, restore};
 use crate::runner::{self, Compiles};
 use crate::store::Store;
@@ -97,13 +98,22 @@ fn run_here(
     outcome: Outcome,
     mut why: Why,
 ) -> io::Result<ExitCode> {
+    let started_empty = run.starts_empty();
     let begin = Instant::now();
     let printed = match runner::run_script(real, run.compiles())? {
         Ok(printed) => printed,
         Err(code) => return Ok(code),
     };
     let run_ms = begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-    if let Err(not_kept) = run.record(store, &printed, run_ms) {
+    let recorded = if !started_empty {
+        Err(NotKept::NotEmpty)
+    } else if outcome == Outcome::Compiled && was_fetched(store, run) {
+        // It was not for these circumstances, and will be wanted again.
+        Err(NotKept::Fetched)
+    } else {
+        run.record(store, &printed, run_ms)
+    };
+    if let Err(not_kept) = recorded {
         why = Why {
             text: format!("{}; not kept: {not_kept}", why.text),
             caused: cause::not_shareable(&not_kept).unwrap_or_else(|| why.caused.clone()),
@@ -112,6 +122,11 @@ fn run_here(
     report.unit(&run.into(), outcome, Some(why), run_ms, run_ms, InPlace::default());
     runner::hand_on(&printed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn was_fetched(store: &Store, run: &Run) -> bool {
+    let stored = store.unit(run.key);
+    stored.is_some_and(|unit| matches!(unit.origin, UnitOrigin::Fetched { .. }))
 }
 
 fn as_cargo_asked(real: &Path, compiles: Compiles) -> io::Result<ExitCode> {

@@ -134,7 +134,7 @@ fn document(
 /// Whether runs of this build script are shared.
 fn is_shared(unit: &Unit, package: &CrateName, version: &CrateVersion) -> bool {
     let has_feature = |feature: &str| unit.features.iter().any(|one| one == feature);
-    reviewed::run(package, version, has_feature).is_some()
+    unit.platform.as_deref().is_none_or(reviewed::counts_for) && reviewed::run(package, version, has_feature).is_some()
 }
 
 /// Target kinds that are compiled for dependents.

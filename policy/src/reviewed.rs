@@ -5,7 +5,6 @@
 
 use std::sync::LazyLock;
 
-use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 use crate::name::{CrateName, CrateVersion};
@@ -16,8 +15,8 @@ use crate::name::{CrateName, CrateVersion};
 pub struct Reviewed {
     /// The package.
     package: CrateName,
-    /// The versions that were looked at.
-    versions: VersionReq,
+    /// The versions that were looked at, without what follows `+`.
+    versions: Vec<CrateVersion>,
     /// Why everybody's run gives the same, for people.
     pub why: String,
     /// Whether it runs the C compiler, so that what it gives depends on that.
@@ -29,7 +28,8 @@ pub struct Reviewed {
     /// Without one of these features its runs are not shared.
     #[serde(default)]
     required_features: Vec<String>,
-    /// Variables that it reads without saying so: when one is set its run is not shared.
+    /// Variables that it reads without saying so, or that make it do something else: when one is set its run is not shared.
+    /// A name that ends in `*` stands for all that begin so.
     #[serde(default)]
     unset: Vec<String>,
 }
@@ -46,6 +46,16 @@ static LIST: LazyLock<Vec<Reviewed>> = LazyLock::new(|| {
     list.run
 });
 
+/// Whether the list counts for a host or target: scripts do other things for other systems.
+pub fn counts_for(platform: &str) -> bool {
+    platform.ends_with("-linux-gnu")
+}
+
+/// A version without its build metadata, which repeats the version of what is bundled.
+fn release(version: &CrateVersion) -> &str {
+    version.as_str().split('+').next().unwrap_or_default()
+}
+
 /// What was found out about a package with these features, if its runs are shared.
 pub fn run(
     package: &CrateName,
@@ -54,37 +64,50 @@ pub fn run(
 ) -> Option<&'static Reviewed> {
     let start = LIST.partition_point(|reviewed| reviewed.package.as_str() < package.as_str());
     let mut of_package = LIST[start..].iter().take_while(|reviewed| reviewed.package == *package);
-    let version = Version::parse(version.as_str()).ok()?;
     of_package.find(|reviewed| {
-        reviewed.versions.matches(&version)
+        reviewed
+            .versions
+            .iter()
+            .any(|looked_at| looked_at.as_str() == release(version))
             && reviewed.required_features.iter().all(|feature| has_feature(feature))
             && !reviewed.refused_features.iter().any(|feature| has_feature(feature))
     })
 }
 
 /// Variables that the C compiler and the programs around it read, whatever a script says of them.
-const READ_BY_COMPILERS: [&str; 10] = [
+const READ_BY_COMPILERS: [&str; 14] = [
     "CCC_OVERRIDE_OPTIONS",
+    "CLANG_NO_DEFAULT_CONFIG",
     "COMPILER_PATH",
     "CPATH",
     "CPLUS_INCLUDE_PATH",
     "C_INCLUDE_PATH",
+    "DEPENDENCIES_OUTPUT",
     "GCC_EXEC_PREFIX",
     "LIBRARY_PATH",
+    "OBJC_INCLUDE_PATH",
     "SDKROOT",
     "SOURCE_DATE_EPOCH",
+    "SUNPRO_DEPENDENCIES",
     "ZERO_AR_DATE",
 ];
 
+/// Beginnings of names of variables from which a distribution's compiler takes flags.
+const READ_BY_WRAPPERS: [&str; 3] = ["NIX_CC", "NIX_CFLAGS_", "NIX_LDFLAGS"];
+
 /// Variables by which the `cc` crate (1.2) is told what to run, each also for one target and one side (see its
 /// documentation). A script may ask it not to declare them.
-const READ_BY_CC: [&str; 13] = [
+const READ_BY_CC: [&str; 17] = [
     "AR",
     "ARFLAGS",
+    "CARGO_TRIM_PATHS_REMAP",
+    "CARGO_TRIM_PATHS_SCOPE",
     "CC",
     "CC_FORCE_DISABLE",
+    "CC_KNOWN_WRAPPER_CUSTOM",
     "CC_SHELL_ESCAPED_FLAGS",
     "CFLAGS",
+    "CPPFLAGS",
     "CRATE_CC_NO_DEFAULTS",
     "CROSS_COMPILE",
     "CXX",
@@ -107,15 +130,14 @@ impl Reviewed {
             // A target's triple, with hyphens or underscores.
             rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('_') && rest.matches(['-', '_']).count() >= 3))
         });
-        self.unset.iter().any(|unset| unset == name)
-            || (self.compiles_c && (is_of_cc || READ_BY_COMPILERS.contains(&name)))
+        let is_of_compiler =
+            READ_BY_COMPILERS.contains(&name) || READ_BY_WRAPPERS.iter().any(|known| name.starts_with(known));
+        let is_named = self.unset.iter().any(|unset| match unset.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => unset == name,
+        });
+        is_named || (self.compiles_c && (is_of_cc || is_of_compiler))
     }
-}
-
-/// The packages on the list, each with what was found out.
-pub fn all() -> impl Iterator<Item = (&'static CrateName, &'static VersionReq, &'static Reviewed)> {
-    LIST.iter()
-        .map(|reviewed| (&reviewed.package, &reviewed.versions, reviewed))
 }
 
 #[cfg(test)]
@@ -134,12 +156,12 @@ mod tests {
     fn what_c_compilers_read_counts_for_scripts_that_run_them() {
         let mut reviewed = Reviewed {
             package: "ring".parse().unwrap(),
-            versions: VersionReq::STAR,
+            versions: vec![],
             why: String::new(),
             compiles_c: true,
             refused_features: vec![],
             required_features: vec![],
-            unset: vec!["OWN".into()],
+            unset: vec!["OWN".into(), "OWN_*".into()],
         };
         let names = [
             "CC",
@@ -150,9 +172,11 @@ mod tests {
             "CPATH",
             "SOURCE_DATE_EPOCH",
             "OWN",
+            "OWN_OTHER",
+            "NIX_CFLAGS_COMPILE",
         ];
         assert!(names.iter().all(|name| reviewed.may_read(name)));
-        for name in ["CCACHE_DIR", "PATH", "ARCH", "CC_MADE_UP", "TARGET", "CARGO"] {
+        for name in ["CCACHE_DIR", "PATH", "ARCH", "CC_MADE_UP", "TARGET", "CARGO", "OWNER"] {
             assert!(!reviewed.may_read(name), "{name}");
         }
         reviewed.compiles_c = false;

@@ -67,6 +67,13 @@ impl RunDocument {
 
     /// What was found out about the script, if its runs are shared.
     pub fn reviewed(&self) -> Option<&'static Reviewed> {
+        let told = |name: &str| self.run_env.get(name).map(String::as_str).unwrap_or_default();
+        // What the processor of this machine can do is handed on to C compilers.
+        if told("CARGO_ENCODED_RUSTFLAGS").contains("target-cpu=native")
+            || !["HOST", "TARGET"].iter().all(|name| reviewed::counts_for(told(name)))
+        {
+            return None;
+        }
         let has_feature = |feature: &str| {
             let name = feature.to_uppercase().replace('-', "_");
             self.run_env.contains_key(&format!("CARGO_FEATURE_{name}"))
@@ -109,6 +116,32 @@ pub fn env_counts(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_reviewed_for_the_systems_that_were_looked_at_and_no_very_processor() {
+        let reviewed = |changed: (&str, &str)| {
+            let platform = "x86_64-unknown-linux-gnu";
+            let told = [("HOST", platform), ("TARGET", platform), changed];
+            let told = told.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let package = Package {
+                checksum: Digest::of(b"crate"),
+                name: "ring".parse().unwrap(),
+                version: "0.17.14".parse().unwrap(),
+            };
+            let compiler = Compiler {
+                sysroot: vec![],
+                verbose_version: String::new(),
+            };
+            let script = UnitKey::new(Digest::of(b"script"));
+            RunDocument::new(script, compiler, package, told.into())
+                .reviewed()
+                .is_some()
+        };
+        assert!(reviewed(("PROFILE", "debug")));
+        assert!(!reviewed(("TARGET", "x86_64-unknown-linux-musl")));
+        assert!(!reviewed(("HOST", "aarch64-apple-darwin")));
+        assert!(!reviewed(("CARGO_ENCODED_RUSTFLAGS", "-C\u{1f}target-cpu=native")));
+    }
 
     // S1: what cargo passes undeclared is in the key; how many jobs run and where things lie is not.
     #[test]

@@ -236,7 +236,7 @@ fn a_run_that_is_shared_has_a_plan_and_others_have_none() {
     let changes: [fn(&mut Value); 3] = [
         |unit| unit["profile"]["opt_level"] = json!("3"),
         |unit| unit["features"] = json!(["std"]),
-        |unit| unit["platform"] = json!("x86_64-unknown-linux-musl"),
+        |unit| unit["platform"] = json!("x86_64-unknown-linux-gnu"),
     ];
     for change in changes {
         let mut changed: Value = serde_json::from_str(&graph).unwrap();

@@ -127,10 +127,11 @@ impl From<&NoRun> for Caused {
     fn from(why: &NoRun) -> Self {
         match why {
             NoRun::NoScript | NoRun::NotReviewed => Cause::NotShareable.into(),
-            NoRun::Folder(name) => about(Cause::BuildScript, name),
+            NoRun::Folder(name) | NoRun::System(name) => about(Cause::BuildScript, name),
             NoRun::Missing(_) => Cause::NotCargo.into(),
             NoRun::NotHandled(why) => why.into(),
             NoRun::Other(_) => Cause::OutDir.into(),
+            NoRun::Unreadable(_) => Cause::BuildScript.into(),
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod c_compiler;
 pub mod restore;
+mod system;
 mod told;
 
 use std::io;
@@ -87,6 +88,10 @@ pub enum NoRun {
     NotHandled(#[from] NotHandled),
     #[error("what another script made cannot be read")]
     Other(#[source] io::Error),
+    #[error("a header of the system cannot be read")]
+    Unreadable(#[source] io::Error),
+    #[error("the script may take {0} of this system")]
+    System(String),
 }
 
 impl Script {
@@ -141,8 +146,9 @@ impl Run {
         }
         let (package, sources) = package(store, &package_root, &variables()?)?;
         let told = told::by_cargo(store, &package_root, &out_dir)?;
-        let document = RunDocument::new(script.key, script.compiler, package.clone(), told);
+        let mut document = RunDocument::new(script.key, script.compiler, package.clone(), told);
         let reviewed = document.reviewed().ok_or(NoRun::NotReviewed)?;
+        document.system = system::answers(store, reviewed, env.text("TARGET").as_deref())?;
         let places = Places {
             sources: source_places(&package_root, &package),
             out_dir: spellings(&out_dir),
@@ -218,7 +224,7 @@ impl Run {
         let scratch = store.scratch_folder().map_err(not_stored)?;
         let packed = scratch.path().join("out-dir");
         let has_native_code = archive::pack(&self.out_dir, &packed, |name, content| {
-            self.find_local_path(name, content)
+            self.canonical_file(name, content)
         })?;
         let (out_dir, out_dir_size) = digest_of_file(&packed).map_err(not_stored)?;
         store.adopt(&packed, out_dir, Mode::Data).map_err(not_stored)?;
@@ -261,6 +267,38 @@ impl Run {
             .map_err(not_stored)
     }
 
+    /// A file of `OUT_DIR` as it is kept: a text that names `OUT_DIR` has the canonical one instead.
+    fn canonical_file(&self, name: &str, content: Vec<u8>) -> Result<Vec<u8>, NotKept> {
+        if memchr::memmem::find(&content, remap::OUT_DIR.as_bytes()).is_some() {
+            return Err(NotKept::LocalPath {
+                output: name.to_owned(),
+                path: remap::OUT_DIR.to_owned(),
+            });
+        }
+        let content = match text(content) {
+            Ok(mut text) => {
+                for folder in &self.places.out_dir {
+                    text = text.replace(&folder.display().to_string(), remap::OUT_DIR);
+                }
+                text.into_bytes()
+            }
+            Err(content) => content,
+        };
+        self.find_local_path(name, &content)?;
+        Ok(content)
+    }
+
+    /// The reverse, for a file that is restored here.
+    pub fn local_file(&self, content: Vec<u8>) -> Vec<u8> {
+        match (text(content), self.places.out_dir.first()) {
+            (Ok(text), Some(out_dir)) => text
+                .replace(remap::OUT_DIR, &out_dir.display().to_string())
+                .into_bytes(),
+            (Ok(text), None) => text.into_bytes(),
+            (Err(content), _) => content,
+        }
+    }
+
     /// What the script runs compilers for.
     pub fn compiles(&self) -> Compiles {
         if self.reviewed.compiles_c {
@@ -274,7 +312,7 @@ impl Run {
     pub fn baseline(&self, store: &Store) -> Option<String> {
         self.reviewed
             .compiles_c
-            .then(|| c_compiler::banner(store, &Env::process()))
+            .then(|| c_compiler::here(store, &Env::process()).map(|compiler| compiler.banner))
             .flatten()
     }
 
@@ -325,4 +363,12 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// A file that is text, as opposed to objects and archives, in which nothing can be replaced.
+fn text(content: Vec<u8>) -> Result<String, Vec<u8>> {
+    if content.contains(&0) {
+        return Err(content);
+    }
+    String::from_utf8(content).map_err(std::string::FromUtf8Error::into_bytes)
 }

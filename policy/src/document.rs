@@ -17,7 +17,7 @@ pub enum UnitDocument {
     /// Of a compilation.
     Call(Box<KeyDocument>),
     /// Of a build script's run.
-    Run(RunDocument),
+    Run(Box<RunDocument>),
 }
 
 impl From<KeyDocument> for UnitDocument {
@@ -28,7 +28,7 @@ impl From<KeyDocument> for UnitDocument {
 
 impl From<RunDocument> for UnitDocument {
     fn from(document: RunDocument) -> Self {
-        Self::Run(document)
+        Self::Run(Box::new(document))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Build scripts whose runs are shared: those of which a person found that everybody's run gives the same.
 //!
 //! Owns the list (`runs.toml`), which says of each package why, and under which circumstances not. A script that asks the
-//! system for libraries, programs or the time is not on it. Must not know keys or what a run gave.
+//! system for programs or the time is not on it; one that asks for libraries is shared where it finds none, and what it
+//! asks is named, so that the answer is in the key. Must not know keys or what a run gave.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -32,6 +34,53 @@ pub struct Reviewed {
     /// A name that ends in `*` stands for all that begin so.
     #[serde(default)]
     unset: Vec<String>,
+    /// Headers of the system that what it compiles includes, besides those of the C library and the compiler.
+    #[serde(default)]
+    headers: Vec<String>,
+    /// Headers without which it takes no library of the system: where one is, its run is not shared.
+    #[serde(default)]
+    absent_headers: Vec<String>,
+    /// What it asks pkg-config for.
+    #[serde(default)]
+    pkg_config: PkgConfig,
+}
+
+/// What a script asks pkg-config for. Where it takes what it finds its run is not shared.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct PkgConfig {
+    modules: Vec<String>,
+    /// It takes none whose folders lack this header.
+    #[serde(default)]
+    taken_with: Option<String>,
+}
+
+/// Something of the system that decides what a run gives. The answer is in the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question<'a> {
+    /// Which family of C compilers runs.
+    CCompiler,
+    /// What a header of the system says.
+    Header(&'a str),
+    /// Whether a header is not there.
+    AbsentHeader(&'a str),
+    /// Whether pkg-config knows a module that the script would take.
+    Module {
+        /// The module.
+        name: &'a str,
+        /// It takes none whose folders lack this header.
+        taken_with: Option<&'a str>,
+    },
+}
+
+impl fmt::Display for Question<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CCompiler => f.write_str("c-compiler"),
+            Self::Header(name) | Self::AbsentHeader(name) => write!(f, "header {name}"),
+            Self::Module { name, .. } => write!(f, "pkg-config {name}"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -118,6 +167,16 @@ const READ_BY_CC: [&str; 17] = [
 ];
 
 impl Reviewed {
+    /// What of the system decides what a run gives.
+    pub fn questions(&self) -> impl Iterator<Item = Question<'_>> {
+        let taken_with = self.pkg_config.taken_with.as_deref();
+        let modules = self.pkg_config.modules.iter();
+        (self.compiles_c.then_some(Question::CCompiler).into_iter())
+            .chain(self.headers.iter().map(|name| Question::Header(name)))
+            .chain(self.absent_headers.iter().map(|name| Question::AbsentHeader(name)))
+            .chain(modules.map(move |name| Question::Module { name, taken_with }))
+    }
+
     /// Whether the script, or what it runs, may read a variable of this name. Of the variables that it does not declare
     /// none of these may be set.
     pub fn may_read(&self, name: &str) -> bool {
@@ -162,6 +221,9 @@ mod tests {
             refused_features: vec![],
             required_features: vec![],
             unset: vec!["OWN".into(), "OWN_*".into()],
+            headers: vec![],
+            absent_headers: vec![],
+            pkg_config: PkgConfig::default(),
         };
         let names = [
             "CC",

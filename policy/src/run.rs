@@ -12,13 +12,15 @@
 //! | `NUM_JOBS`, `CARGO_MAKEFLAGS`, `MAKEFLAGS` | no | how many processes run |
 //! | what it declares by `rerun-if-env-changed` | no | known only when it has run: compared with the manifest |
 //! | other variables | no | only scripts of which somebody found that they read none are shared (see [`crate::reviewed`]); those that they read in silence must be unset |
-//! | the C compiler | no | the manifest names what compiled it; who sets `CC` or flags has another value of a declared variable |
+//! | the C compiler's family (`gcc`, `clang`) | yes, for scripts that compile C | scripts do other things with another |
+//! | the C compiler's version | no | the manifest names it; what one made here is used with that one only, what operators made with theirs. Who sets `CC` or flags has another value of a declared variable |
+//! | headers of the system, and whether pkg-config knows a library | yes, those that the reviewed list names | what a script would take from the system makes another result; where it takes something its run is not shared |
 //!
 //! Owns the run document and its one spelling. Must not know where inputs come from.
 
 pub mod stdout;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,9 @@ pub struct RunDocument {
     pub rules: u32,
     pub run_env: BTreeMap<String, String>,
     pub script: UnitKey,
+    /// What the script asks the system, with the answers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub system: BTreeMap<String, String>,
     pub version: u32,
 }
 
@@ -53,7 +58,7 @@ impl RunDocument {
     /// The name that the outputs of every run bear.
     pub const CRATE_NAME: &str = "build_script_run";
 
-    /// The document of a run.
+    /// The document of a run of which nothing of the system is known yet.
     pub fn new(script: UnitKey, compiler: Compiler, package: Package, run_env: BTreeMap<String, String>) -> Self {
         Self {
             compiler,
@@ -61,6 +66,7 @@ impl RunDocument {
             rules: RUN_RULES,
             run_env,
             script,
+            system: BTreeMap::new(),
             version: 1,
         }
     }
@@ -79,6 +85,13 @@ impl RunDocument {
             self.run_env.contains_key(&format!("CARGO_FEATURE_{name}"))
         };
         reviewed::run(&self.package.name, &self.package.version, has_feature)
+    }
+
+    /// Whether everything that the script asks the system is answered, and nothing else.
+    pub fn is_complete(&self) -> bool {
+        let asked = self.reviewed().map(Reviewed::questions).into_iter().flatten();
+        let asked: BTreeSet<_> = asked.map(|question| question.to_string()).collect();
+        self.reviewed().is_some() && asked.iter().eq(self.system.keys())
     }
 
     /// The key, and the bytes that it is the digest of.

@@ -302,7 +302,7 @@ fn check_unit(index: u64, unit: SubmittedUnit) -> Result<(AdmittedUnit, Manifest
         return Err(Refusal::Outputs(key));
     }
     if let UnitDocument::Run(run) = &document
-        && run.reviewed().is_none()
+        && !run.is_complete()
     {
         return Err(Refusal::NotReviewed(key));
     }

@@ -17,7 +17,7 @@ use crate::handmade::{Handmade, assert_compiled, assert_hit, outcome};
 const RUN: &str = "build_script_run";
 
 /// A package that is on the reviewed list by its name and version, with a script of ours. It counts its runs.
-fn reviewed() -> Published {
+fn reviewed(name: &str, version: &str) -> Published {
     let script = r#"use std::io::Write;
     fn main() {
         let env = |name: &str| std::env::var(name).unwrap_or_default();
@@ -37,7 +37,8 @@ fn reviewed() -> Published {
             std::os::unix::fs::symlink(env("ALSO_LINKS"), env("OUT_DIR") + "/link").unwrap();
         }
         if !env("ALSO_WRITES").is_empty() {
-            std::fs::write(env("OUT_DIR") + "/written", env("ALSO_WRITES").replace("OUT_DIR", &env("OUT_DIR"))).unwrap();
+            let written = env("ALSO_WRITES").replace("OUT_DIR", &env("OUT_DIR")).replace('\u{1}', "\0");
+            std::fs::write(env("OUT_DIR") + "/written", written).unwrap();
         }
         // What maps paths comes from the runner.
         let flags = env("CFLAGS").split(' ').filter(|flag| flag.starts_with("-O")).collect::<String>();
@@ -46,7 +47,7 @@ fn reviewed() -> Published {
         std::fs::write(env("OUT_DIR") + "/deep/made.rs", format!("pub const MADE: &str = {made:?};")).unwrap();
     }"#;
     let source = "include!(concat!(env!(\"OUT_DIR\"), \"/deep/made.rs\")); pub const SAID: &str = env!(\"SAID\");";
-    Published::new("ring", "0.17.14", "build = \"build.rs\"")
+    Published::new(name, version, "build = \"build.rs\"")
         .file("build.rs", script)
         .file("src/lib.rs", source)
 }
@@ -60,7 +61,16 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let handmade = Handmade::new(&[reviewed()], "ring = \"0.17\"", MAIN);
+        Self::with("ring", "0.17.14")
+    }
+
+    fn with(package: &str, version: &str) -> Self {
+        let crate_name = package.replace('-', "_");
+        let handmade = Handmade::new(
+            &[reviewed(package, version)],
+            &format!("{package} = \"={version}\""),
+            &MAIN.replace("ring", &crate_name),
+        );
         let runs = handmade.folder().join("runs").to_str().expect("UTF-8").to_owned();
         Self { handmade, runs }
     }
@@ -183,7 +193,8 @@ fn a_run_that_others_cannot_use_is_kept_for_nobody() {
         ("ALSO_SAYS", "cargo:include=/usr/include"),
         ("ALSO_LINKS", "/etc/passwd"),
         ("ALSO_LINKS", "deep/made.rs"),
-        ("ALSO_WRITES", "it lies in OUT_DIR"),
+        ("ALSO_WRITES", "\u{1}it lies in OUT_DIR"),
+        ("ALSO_WRITES", "it lies in /cargo/out-dir"),
     ] {
         let mut scene = Scene::new();
         for _ in 0..2 {
@@ -197,6 +208,71 @@ fn a_run_that_others_cannot_use_is_kept_for_nobody() {
             );
         }
     }
+}
+
+// S3: a text that names OUT_DIR names that of the target folder in which it is restored.
+#[test]
+fn a_text_that_names_out_dir_names_the_one_where_it_is_restored() {
+    let mut scene = Scene::new();
+    let written = |scene: &Scene| {
+        let (_, content) = (made_by(scene).into_iter().find(|(name, _)| name == "written")).expect("written");
+        String::from_utf8(content).expect("UTF-8")
+    };
+    for hit in [false, true] {
+        let (_, built, ran) = scene.anew(&[("ALSO_WRITES", "prefix=OUT_DIR")]);
+        assert_eq!(ran, !hit);
+        let target = scene.handmade.target().to_str().expect("UTF-8").to_owned();
+        let prefix = written(&scene);
+        assert!(prefix.starts_with(&format!("prefix={target}/")), "{prefix}");
+        assert!(prefix.ends_with("/out"), "{prefix}");
+        if hit {
+            assert_hit(&built, RUN);
+        }
+    }
+}
+
+// S12: what a script asks the system is an input; where it would take something of the system its run is this machine's.
+#[test]
+fn what_a_script_asks_the_system_is_an_input() {
+    let mut scene = Scene::with("aws-lc-sys", "0.47.0");
+    let tools = scene.handmade.folder().join("tools");
+    let install = |name: &str, text: &str| {
+        let program = tools.join(name);
+        fs_err::create_dir_all(&tools).expect("a folder");
+        fs_err::write(&program, format!("#!/bin/sh\n{text}\n")).expect("a program");
+        fs_err::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    };
+    let path = path_with(&tools);
+    let path = path.to_str().expect("UTF-8");
+    let include = scene.handmade.folder().join("include");
+    let mut ran = |env: &[(&str, &str)]| {
+        let env: Vec<_> = env.iter().copied().chain([("PATH", path)]).collect();
+        let (said, built, ran) = scene.anew(&env);
+        assert_eq!(said, " 0,debug,\n");
+        assert!(
+            built.units.units.iter().any(|unit| unit.crate_name == "aws_lc_sys"),
+            "the library is one of ours"
+        );
+        ran
+    };
+    install("pkg-config", "exit 1");
+    assert!(ran(&[]));
+    assert!(!ran(&[]));
+    install("pkg-config", &format!("echo -I{}", include.display()));
+    assert!(ran(&[]), "a library is known now");
+    assert!(!ran(&[]), "it is known still, and would not be taken");
+    fs_err::create_dir_all(include.join("openssl")).expect("a folder");
+    fs_err::write(include.join("openssl/base.h"), "").expect("a header");
+    assert!(ran(&[]) && ran(&[]), "the library may be taken");
+    install("pkg-config", "exit 1");
+    assert!(!ran(&[]), "as in the beginning");
+    assert!(ran(&[("PKG_CONFIG_PATH", "/nowhere")]) && ran(&[("PKG_CONFIG_PATH", "/nowhere")]));
+    install(
+        "cc",
+        "case \"$*\" in --version) echo 'clang version 14';; *) exec /usr/bin/cc \"$@\";; esac",
+    );
+    assert!(ran(&[]), "another compiler is here now");
+    assert!(!ran(&[]));
 }
 
 /// Changes what is stored of the one run: an output's bytes, in agreement with its record.

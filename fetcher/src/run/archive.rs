@@ -5,7 +5,7 @@
 //! Must not know who vouches for it.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path};
 
@@ -43,11 +43,11 @@ pub enum Refused {
     TooLarge,
 }
 
-/// Packs what lies below a folder; `check` looks at each file. Says whether there is native code in it.
+/// Packs what lies below a folder, each file as `canonical` gives it. Says whether there is native code in it.
 pub fn pack(
     folder: &Path,
     archive: &Path,
-    check: impl Fn(&str, &[u8]) -> Result<(), NotKept>,
+    canonical: impl Fn(&str, Vec<u8>) -> Result<Vec<u8>, NotKept>,
 ) -> Result<bool, NotKept> {
     let unreadable = |error: io::Error| NotKept::Unreadable(error.to_string());
     let mut builder = Builder::new(io::BufWriter::new(fs::File::create(archive).map_err(unreadable)?));
@@ -70,8 +70,7 @@ pub fn pack(
         names
             .add(&name, metadata.len())
             .map_err(|refused| NotKept::Unreadable(refused.to_string()))?;
-        let content = fs::read(&path).map_err(unreadable)?;
-        check(&name, &content)?;
+        let content = canonical(&name, fs::read(&path).map_err(unreadable)?)?;
         has_native_code |= content.starts_with(b"\x7fELF") || content.starts_with(b"!<arch>\n");
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Regular);
@@ -89,8 +88,8 @@ pub fn pack(
     Ok(has_native_code)
 }
 
-/// Empties a folder and unpacks an archive there. All of it was looked at before.
-pub fn unpack(archive: &Path, folder: &Path) -> Result<(), Refused> {
+/// Empties a folder and unpacks an archive there, each file as `local` gives it. All of it was looked at before.
+pub fn unpack(archive: &Path, folder: &Path, local: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<(), Refused> {
     let entries = check(archive)?;
     empty(folder)?;
     let mut files = Archive::new(io::BufReader::new(fs::File::open(archive)?));
@@ -102,7 +101,9 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), Refused> {
         options.write(true).create_new(true);
         let mode = if mode == EXECUTABLE { 0o777 } else { 0o666 };
         fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-        io::copy(&mut entry, &mut options.open(path)?)?;
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        options.open(path)?.write_all(&local(content))?;
     }
     Ok(())
 }
@@ -207,8 +208,8 @@ impl Names {
 mod tests {
     use super::*;
 
-    fn no_check(_: &str, _: &[u8]) -> Result<(), NotKept> {
-        Ok(())
+    fn as_it_is(_: &str, content: Vec<u8>) -> Result<Vec<u8>, NotKept> {
+        Ok(content)
     }
 
     /// A folder with an empty `out` and whatever `make` puts into an archive.
@@ -244,7 +245,7 @@ mod tests {
         let folder = archive(make);
         let out = folder.path().join("out");
         fs::write(out.join("was-here"), "").unwrap();
-        let refused = unpack(&folder.path().join("archive"), &out).unwrap_err();
+        let refused = unpack(&folder.path().join("archive"), &out, |content| content).unwrap_err();
         assert!(
             out.join("was-here").exists(),
             "something was written before all was looked at"
@@ -264,12 +265,12 @@ mod tests {
         fs::set_permissions(from.join("tool"), PermissionsExt::from_mode(0o700)).unwrap();
         fs::write(from.join("lib").join("n".repeat(200)), "!<arch>\n").unwrap();
         let (one, other) = (folder.path().join("one"), folder.path().join("other"));
-        assert!(pack(&from, &one, no_check).unwrap());
-        unpack(&one, &to).unwrap();
+        assert!(pack(&from, &one, as_it_is).unwrap());
+        unpack(&one, &to, |content| content).unwrap();
         assert!(!to.join("left-over").exists());
         assert_eq!(fs::read_to_string(to.join("lib/deep/x.h")).unwrap(), "int x;");
         assert_ne!(fs::metadata(to.join("tool")).unwrap().permissions().mode() & 0o100, 0);
-        pack(&to, &other, no_check).unwrap();
+        pack(&to, &other, as_it_is).unwrap();
         assert_eq!(fs::read(one).unwrap(), fs::read(other).unwrap());
     }
 
@@ -282,7 +283,7 @@ mod tests {
             fs::create_dir(&out).unwrap();
             fs_err::os::unix::fs::symlink(target, out.join("link")).unwrap();
             assert!(
-                pack(&out, &folder.path().join("archive"), no_check).is_err(),
+                pack(&out, &folder.path().join("archive"), as_it_is).is_err(),
                 "{target}"
             );
             for kind in [EntryType::Symlink, EntryType::Link] {
@@ -353,6 +354,6 @@ mod tests {
         let path = folder.path().join("archive");
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..512]).unwrap();
-        assert!(unpack(&path, &folder.path().join("out")).is_err());
+        assert!(unpack(&path, &folder.path().join("out"), |content| content).is_err());
     }
 }

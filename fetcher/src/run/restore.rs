@@ -42,7 +42,7 @@ pub fn restore(run: &Run, unit: &Reusable) -> Result<(), NotRestored> {
     };
     let printed = read(blob(Role::Stdout)?)?;
     run.instructions(&printed)?;
-    archive::unpack(blob(Role::OutDir)?, &run.out_dir)?;
+    archive::unpack(blob(Role::OutDir)?, &run.out_dir, |content| run.local_file(content))?;
     let printed = String::from_utf8(printed).map_err(|_| NotShared::NotUtf8)?;
     io::stdout()
         .lock()

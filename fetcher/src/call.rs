@@ -182,6 +182,11 @@ impl Call {
             && (self.out_dir.as_ref()).is_none_or(|out_dir| is_same(&out_dir.path, self.stamps.out_dir))
     }
 
+    /// The compiler, which runs with this machine's C library.
+    pub fn rustc(&self) -> PathBuf {
+        self.toolchain.sysroot.join("bin/rustc")
+    }
+
     /// The class of the unit, which only the call decides.
     pub fn class(&self) -> Class {
         Class::of(self.invocation.crate_type)

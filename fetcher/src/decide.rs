@@ -209,8 +209,8 @@ fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result
     let mut reusable = stored(store, config, subject, document, call.document.expected_roles())?;
     let manifest = reusable.manifest();
     check_env(manifest, places)?;
-    if reusable.was_fetched() && call.class() == Class::HostCode {
-        check_glibc(store, &rustc(call), manifest.glibc.as_deref())?;
+    if reusable.was_fetched() {
+        check_glibc(store, &call.rustc(), manifest.glibc.as_deref())?;
     }
     if !manifest.diagnostics.is_empty() && !record::is_usual_presentation(call) {
         return Err(Miss::Presentation);
@@ -259,11 +259,7 @@ fn check_env(manifest: &Manifest, places: &Places) -> Result<(), Miss> {
 
 /// The compiler that is about to use it runs here.
 fn check_host_program(call: &Call, program: &Path) -> Result<(), Miss> {
-    host_program::check(program, &rustc(call), &call.toolchain.compiler.sysroot).map_err(Miss::Unfit)
-}
-
-fn rustc(call: &Call) -> PathBuf {
-    call.toolchain.sysroot.join("bin/rustc")
+    host_program::check(program, &call.rustc(), &call.toolchain.compiler.sysroot).map_err(Miss::Unfit)
 }
 
 fn check_glibc(store: &Store, rustc: &Path, needed: Option<&str>) -> Result<(), Miss> {

@@ -14,9 +14,11 @@ use sealift_policy::remap::Places;
 
 use crate::call::Call;
 use crate::dep_info::DepInfo;
-use crate::install;
-use crate::record::{self, NotKept};
+use crate::env::Env;
+use crate::record::{self, Needs, NotKept};
+use crate::run::c_compiler;
 use crate::store::Store;
+use crate::{glibc, install};
 
 /// What a compilation gave, besides the outputs' bytes.
 #[derive(Debug)]
@@ -58,17 +60,23 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
     if gave.searched == Searched::Everywhere {
         return Ok(Some(NotKept::ForeignLibraries));
     }
-    let mut glibc = None;
+    let mut needs = Needs::default();
+    if document.bundles_native_code() {
+        // What the objects ask of the C library shows when they are linked: the one they were compiled for is enough.
+        let compiler = c_compiler::here(store, &Env::process());
+        needs.baseline = compiler.map(|compiler| compiler.banner);
+        needs.glibc = glibc::version(store, &call.rustc());
+    }
     for output in &outputs {
         let content = fs::read(places.out.join(&output.name))?;
         if let Err(reason) = record::find_local_path(call, places, &output.name, &content) {
             return Ok(Some(reason));
         }
         if output.role.is_host_code() {
-            glibc = record::needed_glibc(&content);
+            needs.glibc = record::needed_glibc(&content);
         }
     }
-    let manifest = match record::manifest(call, places, outputs, &dep_info, gave.diagnostics, glibc) {
+    let manifest = match record::manifest(call, places, outputs, &dep_info, gave.diagnostics, needs) {
         Ok(manifest) => manifest,
         Err(reason) => return Ok(Some(reason)),
     };

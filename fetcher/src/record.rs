@@ -47,6 +47,15 @@ pub enum NotKept {
 /// How cargo asks for messages; diagnostics are kept in this form only.
 pub const PRESENTATION: &[&str] = &["--json=diagnostic-rendered-ansi,artifacts,future-incompat"];
 
+/// What native code in the outputs was made for.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// What compiled it, where a C compiler did.
+    pub baseline: Option<String>,
+    /// The glibc that it needs.
+    pub glibc: Option<String>,
+}
+
 /// The manifest of a compilation.
 pub fn manifest(
     call: &Call,
@@ -54,7 +63,7 @@ pub fn manifest(
     outputs: Vec<Output>,
     dep_info: &DepInfo,
     diagnostics: &[String],
-    glibc: Option<String>,
+    needs: Needs,
 ) -> Result<Manifest, NotKept> {
     if !diagnostics.is_empty() && !is_usual_presentation(call) {
         return Err(NotKept::Presentation);
@@ -71,13 +80,13 @@ pub fn manifest(
         })
         .collect();
     Ok(Manifest {
-        baseline: None,
+        baseline: needs.baseline,
         diagnostics: diagnostics
             .iter()
             .map(|line| remap::to_canonical_paths(line, places))
             .collect(),
         env_deps,
-        glibc,
+        glibc: needs.glibc,
         outputs,
         sources,
         unit_key: call.key,

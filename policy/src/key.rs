@@ -212,6 +212,11 @@ impl Class {
 }
 
 impl KeyDocument {
+    /// Whether native libraries end in the output, as objects that a C compiler made for a certain C library.
+    pub fn bundles_native_code(&self) -> bool {
+        self.emit.ends_with("link") && self.native_libs.iter().any(|lib| lib.starts_with("static"))
+    }
+
     /// The document of a call.
     pub fn new(inputs: &Inputs<'_>) -> Result<Self, NoKey> {
         let call = inputs.invocation;

@@ -28,7 +28,8 @@ pub struct Manifest {
     pub diagnostics: Vec<String>,
     /// What the unit read from the environment, as rustc's dep-info lists it.
     pub env_deps: Vec<EnvDep>,
-    /// The newest glibc symbol version that a linked output needs, such as `2.34`.
+    /// The newest glibc symbol version that a linked output needs, such as `2.34`; of objects that are not linked yet the
+    /// version that they were compiled for.
     pub glibc: Option<String>,
     /// The files, at most one of each role, in the order of the roles.
     pub outputs: Vec<Output>,

@@ -16,6 +16,7 @@ mod installs;
 mod keys;
 mod layouts;
 mod miss;
+mod native;
 mod outage;
 mod pitfalls;
 mod profiles;

@@ -120,13 +120,19 @@ fn end_of_out_dir(rest: &str) -> Option<usize> {
     None
 }
 
+/// Where every C compiler looks in any case: what a script takes from there the reviewed list names.
+const HEADERS: &str = "/usr/include";
+
 /// Whether an absolute path is left that is not one of ours.
 fn names_a_folder(value: &str) -> bool {
     value.match_indices('/').any(|(at, _)| {
         let before = value[..at].chars().next_back();
         let starts = before.is_none_or(|before| !(before.is_alphanumeric() || "._-~+@/".contains(before)));
         let after_flag = ["-I", "-L"].iter().any(|flag| value[..at].ends_with(flag));
+        let after = value[at..].strip_prefix(HEADERS).map(|after| after.chars().next());
+        let is_headers = after.is_some_and(|next| next.is_none_or(|next| ",;: ".contains(next)));
         (starts || after_flag)
+            && !is_headers
             && ![OTHER_OUT_DIR, OTHER_PACKAGE]
                 .iter()
                 .any(|known| value[at..].starts_with(known))
@@ -168,7 +174,14 @@ mod tests {
 
     #[test]
     fn a_folder_whose_content_is_not_known_is_noticed() {
-        for value in ["/usr/include", "-I/usr/include", "x;/usr", "a=/b", "-L /usr/lib"] {
+        for value in [
+            "/usr/include/x",
+            "-I/usr/local/include",
+            "/usr/includes",
+            "x;/usr",
+            "a=/b",
+            "-L /usr/lib",
+        ] {
             assert!(names_a_folder(value), "{value}");
         }
         for value in [
@@ -178,6 +191,8 @@ mod tests {
             "https",
             "/cargo/out-dir-of/ab/include",
             "-I/cargo/package/ab",
+            "/usr/include",
+            "-I/usr/include,/usr/include",
         ] {
             assert!(!names_a_folder(value), "{value}");
         }

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use sealift_policy::digest::UnitKey;
 use sealift_policy::key::Package;
 use sealift_policy::local::{BuildEvent, CallKind, Outcome, UnitEvent};
+use sealift_policy::run::RunDocument;
 
 use crate::call::{self, Call, NotHandled};
 use crate::cause::Caused;
 use crate::env::Env;
 use crate::install::InPlace;
 use crate::pass_through::Given;
+use crate::run::NoRun;
 use crate::{beside, events};
 
 /// Where events go, and since when.
@@ -100,19 +102,28 @@ impl Report {
 
     /// A call that was not handled.
     pub(crate) fn passed_through(&self, given: &Given, why: &NotHandled) {
-        let env = Env::process();
-        let Caused { cause, about } = why.into();
         let crate_name = given.args.iter().skip_while(|arg| *arg != "--crate-name").nth(1);
+        let crate_name = crate_name.map(|name| name.to_string_lossy().into_owned());
+        self.not_handled(crate_name.unwrap_or_default(), None, chain(why), why.into());
+    }
+
+    /// A run of a reviewed script that was made as cargo asked.
+    pub(crate) fn run_not_handled(&self, why: &NoRun) {
+        let kind = Some(CallKind::BuildScriptRun);
+        self.not_handled(RunDocument::CRATE_NAME.to_owned(), kind, chain(why), why.into());
+    }
+
+    fn not_handled(&self, crate_name: String, kind: Option<CallKind>, reason: String, why: Caused) {
+        let env = Env::process();
+        let Caused { cause, about } = why;
         self.append(UnitEvent {
-            crate_name: crate_name
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default(),
+            crate_name,
             package: env.text("CARGO_PKG_NAME"),
             package_version: env.text("CARGO_PKG_VERSION"),
-            kind: None,
+            kind,
             outcome: Outcome::PassedThrough,
             unit_key: None,
-            reason: Some(chain(why)),
+            reason: Some(reason),
             cause: Some(cause),
             about,
             waited_ms: 0,

@@ -43,9 +43,13 @@ pub fn run(real: &Path) -> io::Result<ExitCode> {
     let Some((root, store)) = config.store().and_then(|root| Some((root, Store::open(root).ok()?))) else {
         return as_cargo_asked(real, compiles);
     };
+    let report = Report::new(root, started);
     match Run::understand(&store, script) {
-        Ok(run) => handle(&store, &config, &run, real, &Report::new(root, started)),
-        Err(_) => as_cargo_asked(real, compiles),
+        Ok(run) => handle(&store, &config, &run, real, &report),
+        Err(why) => {
+            report.run_not_handled(&why);
+            as_cargo_asked(real, compiles)
+        }
     }
 }
 

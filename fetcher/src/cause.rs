@@ -65,6 +65,7 @@ impl From<&Rejection> for Caused {
             Rejection::Stale { operator, .. } | Rejection::FromTheFuture { operator, .. } => {
                 about(Cause::Stale, operator)
             }
+            Rejection::Frozen { operator } => about(Cause::Stale, operator),
             Rejection::MalformedProof { operator, .. } | Rejection::NotLogged { operator, .. } => {
                 about(Cause::Untrusted, operator)
             }

@@ -8,6 +8,7 @@
 //! asks who can has read it all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use crate::leaf::Leaf;
 use crate::local::OperatorProof;
 use crate::log::cosignature::WitnessVerifier;
 use crate::log::proof::ProofError;
-use crate::log::{LogVerifier, TlogProof, VerifiedCheckpoint, VerifiedInclusion};
+use crate::log::{LeafIndex, LogVerifier, TlogProof, TreeHash, TreeSize, VerifiedCheckpoint, VerifiedInclusion};
 use crate::manifest::{MalformedManifest, Manifest};
 use crate::name::{CrateName, CrateVersion, OperatorName, Toolchain};
 
@@ -30,7 +31,7 @@ const CLOCK_TOLERANCE: u64 = 3600;
 #[serde(try_from = "PolicyDocument", into = "PolicyDocument")]
 pub struct TrustPolicy {
     document: PolicyDocument,
-    logs: BTreeMap<(OperatorName, u32), LogVerifier>,
+    logs: BTreeMap<(OperatorName, u32), OperatorLog>,
     witnesses: Vec<WitnessVerifier>,
 }
 
@@ -75,6 +76,20 @@ pub struct OperatorLog {
     pub epoch: u32,
     /// The log's public key, as a C2SP signed-note verifier key.
     pub vkey: LogVerifier,
+    /// The last head of a log whose key is not used any more. Nothing else that the key signs is believed, and this one
+    /// does not grow old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<FrozenHead>,
+}
+
+/// The head of a log that never changes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrozenHead {
+    /// How many leaves there are.
+    pub size: TreeSize,
+    /// The root of their tree.
+    pub root: TreeHash,
 }
 
 /// How many distinct operators must vouch, by class.
@@ -167,6 +182,34 @@ pub struct Claim<'a> {
     pub inclusions: Vec<(OperatorName, u32, VerifiedInclusion)>,
 }
 
+/// A leaf of an operator's log about a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Whose.
+    pub operator: OperatorName,
+    /// In which of the operator's logs.
+    pub epoch: u32,
+    /// Where in it.
+    pub index: LeafIndex,
+    /// The SHA-256 of the manifest that it names.
+    pub manifest: Digest,
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            operator,
+            epoch,
+            index,
+            manifest,
+        } = self;
+        write!(
+            f,
+            "entry {index} of log {epoch} of `{operator}` states manifest {manifest}"
+        )
+    }
+}
+
 /// How old a checkpoint may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
@@ -229,6 +272,12 @@ pub enum Rejection {
         /// Seconds.
         ahead: u64,
     },
+    /// The log is frozen, and this is not its last head.
+    #[error("the log of operator `{operator}` is frozen at another head")]
+    Frozen {
+        /// Whose.
+        operator: OperatorName,
+    },
     /// Not enough witnesses cosigned the checkpoint.
     #[error("{found} of {needed} witnesses cosigned the checkpoint of operator `{operator}`")]
     NotWitnessed {
@@ -249,7 +298,7 @@ pub enum Rejection {
     },
     /// Operators state different manifests for the unit.
     #[error("operators disagree about the unit: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    Disagreement(Vec<OperatorName>),
+    Disagreement(Vec<Statement>),
     /// Revoked by the policy.
     #[error("revoked: {0}")]
     Revoked(String),
@@ -261,6 +310,7 @@ impl Rejection {
         match self {
             Self::Stale { .. }
             | Self::FromTheFuture { .. }
+            | Self::Frozen { .. }
             | Self::NotWitnessed { .. }
             | Self::NoQuorum { .. }
             | Self::Revoked(_) => true,
@@ -294,12 +344,19 @@ impl TrustPolicy {
 
     /// The key of an operator's log.
     pub fn log(&self, operator: &OperatorName, epoch: u32) -> Option<&LogVerifier> {
-        self.logs.get(&(operator.clone(), epoch))
+        self.logs.get(&(operator.clone(), epoch)).map(|log| &log.vkey)
     }
 
     /// All configured logs.
     pub fn logs(&self) -> impl Iterator<Item = (&OperatorName, u32, &LogVerifier)> {
-        self.logs.iter().map(|((operator, epoch), log)| (operator, *epoch, log))
+        self.logs
+            .iter()
+            .map(|((operator, epoch), log)| (operator, *epoch, &log.vkey))
+    }
+
+    /// The head at which an operator's log is frozen, if it is.
+    pub fn frozen(&self, operator: &OperatorName, epoch: u32) -> Option<FrozenHead> {
+        self.logs.get(&(operator.clone(), epoch)).and_then(|log| log.frozen)
     }
 
     /// How many operators must vouch for a unit of this class.
@@ -359,7 +416,7 @@ impl TrustPolicy {
         self.check_outputs(subject, &manifest)?;
         let digest = Digest::of(manifest_bytes);
         self.check_revocations(subject, digest)?;
-        let leaf = crate::log::TreeHash::of_leaf(Leaf::new(subject.unit_key, digest).to_canonical().as_bytes());
+        let leaf = TreeHash::of_leaf(Leaf::new(subject.unit_key, digest).to_canonical().as_bytes());
         let mut operators = BTreeSet::new();
         let mut unusable = None;
         for (operator, epoch, inclusion) in inclusions {
@@ -370,7 +427,7 @@ impl TrustPolicy {
                 continue;
             }
             let verdict = self
-                .check_checkpoint(operator, inclusion.checkpoint(), freshness)
+                .check_checkpoint(operator, *epoch, inclusion.checkpoint(), freshness)
                 .and_then(|()| self.check_range(operator, *epoch, inclusion));
             match verdict {
                 Ok(()) => drop(operators.insert(operator.clone())),
@@ -401,11 +458,11 @@ impl TrustPolicy {
         freshness: Freshness,
     ) -> Result<Verified<Manifest>, Rejection> {
         let mut stated: BTreeMap<Digest, &Claim<'_>> = BTreeMap::new();
-        let mut operators = vec![];
+        let mut statements = vec![];
         let mut revoked = None;
         for claim in claims {
             let digest = Digest::of(claim.manifest);
-            let leaf = crate::log::TreeHash::of_leaf(Leaf::new(subject.unit_key, digest).to_canonical().as_bytes());
+            let leaf = TreeHash::of_leaf(Leaf::new(subject.unit_key, digest).to_canonical().as_bytes());
             for (operator, epoch, inclusion) in &claim.inclusions {
                 let is_configured = self
                     .log(operator, *epoch)
@@ -414,11 +471,18 @@ impl TrustPolicy {
                     continue;
                 }
                 // What was taken back is nobody's statement: it neither counts nor contradicts.
-                let stands = (self.check_leaf(digest)).and_then(|()| self.check_range(operator, *epoch, inclusion));
+                let stands = (self.check_leaf(digest))
+                    .and_then(|()| self.check_range(operator, *epoch, inclusion))
+                    .and_then(|()| self.check_frozen(operator, *epoch, inclusion.checkpoint()));
                 match stands {
                     Ok(()) => {
                         stated.insert(digest, claim);
-                        operators.push(operator.clone());
+                        statements.push(Statement {
+                            operator: operator.clone(),
+                            epoch: *epoch,
+                            index: inclusion.index(),
+                            manifest: digest,
+                        });
                     }
                     Err(rejection) => revoked = Some(rejection),
                 }
@@ -430,17 +494,22 @@ impl TrustPolicy {
                 needed: self.quorum(subject.class),
             })),
             [claim] => self.decide(subject, claim.manifest, &claim.inclusions, freshness),
-            _ => Err(Rejection::Disagreement(operators)),
+            _ => Err(Rejection::Disagreement(statements)),
         }
     }
 
-    /// Whether a log's head may be used at this time: fresh, and cosigned by enough witnesses.
+    /// Whether a log's head may be used at this time: fresh, and cosigned by enough witnesses; of a frozen log whether it
+    /// is the one at which the policy froze it, which no time and no witness changes.
     pub fn check_checkpoint(
         &self,
         operator: &OperatorName,
+        epoch: u32,
         checkpoint: &VerifiedCheckpoint,
         freshness: Freshness,
     ) -> Result<(), Rejection> {
+        if self.frozen(operator, epoch).is_some() {
+            return self.check_frozen(operator, epoch, checkpoint);
+        }
         if let Freshness::At(now) = freshness {
             let age = now.saturating_sub(checkpoint.time());
             if age > self.document.max_checkpoint_age_seconds {
@@ -470,6 +539,22 @@ impl TrustPolicy {
             });
         }
         Ok(())
+    }
+
+    fn check_frozen(
+        &self,
+        operator: &OperatorName,
+        epoch: u32,
+        checkpoint: &VerifiedCheckpoint,
+    ) -> Result<(), Rejection> {
+        match self.frozen(operator, epoch) {
+            Some(frozen) if (frozen.size, frozen.root) != (checkpoint.size(), checkpoint.root()) => {
+                Err(Rejection::Frozen {
+                    operator: operator.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The outputs must be of the crate and the kind that the key speaks of.
@@ -566,10 +651,7 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
                         log.vkey.origin().as_str()
                     )));
                 }
-                if logs
-                    .insert((operator.name.clone(), log.epoch), log.vkey.clone())
-                    .is_some()
-                {
+                if logs.insert((operator.name.clone(), log.epoch), log.clone()).is_some() {
                     return Err(MalformedPolicy::Twice(format!(
                         "epoch {} of `{}`",
                         log.epoch, operator.name

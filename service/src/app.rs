@@ -3,7 +3,7 @@
 //! Owns the start: it reads every log back, finishes what a crash interrupted, and fills the catalogue.
 //! Must not know HTTP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +28,7 @@ pub struct App {
     store: Box<dyn Store>,
     catalogue: Catalogue,
     logs: BTreeMap<LogName, ServedLog>,
+    frozen: BTreeSet<LogName>,
     hints: Mutex<()>,
     /// What is counted.
     pub metrics: Metrics,
@@ -54,12 +55,15 @@ pub enum StartError {
 impl App {
     /// Opens the service's state over a store. `catalogue` is the SQLite file; without a policy nobody is admitted.
     pub fn open(store: Box<dyn Store>, catalogue: &Path, policy: Option<&TrustPolicy>) -> Result<Self, StartError> {
-        let mut logs = BTreeMap::new();
+        let (mut logs, mut frozen) = (BTreeMap::new(), BTreeSet::new());
         for (operator, epoch, verifier) in policy.iter().flat_map(|policy| policy.logs()) {
             let name = LogName {
                 operator: operator.clone(),
                 epoch,
             };
+            if policy.is_some_and(|policy| policy.frozen(operator, epoch).is_some()) {
+                frozen.insert(name.clone());
+            }
             logs.insert(name.clone(), ServedLog::load(&*store, name, verifier.clone())?);
         }
         let (catalogue, _) = Catalogue::open(catalogue)?;
@@ -67,6 +71,7 @@ impl App {
             store,
             catalogue,
             logs,
+            frozen,
             hints: Mutex::new(()),
             metrics: Metrics::default(),
             submissions: Arc::new(tokio::sync::Semaphore::new(SUBMISSIONS)),
@@ -106,6 +111,11 @@ impl App {
             operator: operator.clone(),
             epoch,
         })
+    }
+
+    /// Whether nothing is added to this log any more.
+    pub fn is_frozen(&self, log: &LogName) -> bool {
+        self.frozen.contains(log)
     }
 
     /// Held while hint files are written.

@@ -69,6 +69,7 @@ impl From<SubmitError> for Problem {
             SubmitError::Header(_) => Self::new(StatusCode::BAD_REQUEST, "malformed-submission", detail),
             SubmitError::HeaderTooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
             SubmitError::UnknownLog { .. } => Self::new(StatusCode::FORBIDDEN, "unknown-operator", detail),
+            SubmitError::Frozen { .. } => Self::new(StatusCode::FORBIDDEN, "frozen", detail),
             SubmitError::Trailing => Self::new(StatusCode::BAD_REQUEST, "trailing-bytes", detail),
             SubmitError::Body(_) => Self::new(StatusCode::BAD_REQUEST, "truncated", detail),
             SubmitError::Refused(refusal) => match refusal {

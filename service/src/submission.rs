@@ -35,6 +35,14 @@ pub enum SubmitError {
         /// The epoch in the header.
         epoch: u32,
     },
+    /// The trust policy says that nothing is added to this log any more.
+    #[error("the log of epoch {epoch} of `{operator}` is frozen: its operator goes on in a new epoch")]
+    Frozen {
+        /// The operator in the header.
+        operator: String,
+        /// The epoch in the header.
+        epoch: u32,
+    },
     /// A rule about the header.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -80,6 +88,12 @@ pub fn admit(app: &App, header: SubmissionHeader, blobs: &mut dyn Source) -> Res
             operator: header.operator.to_string(),
             epoch: header.epoch,
         })?;
+    if app.is_frozen(&log.name) {
+        return Err(SubmitError::Frozen {
+            operator: header.operator.to_string(),
+            epoch: header.epoch,
+        });
+    }
     // One submission to a log at a time; other logs are not concerned.
     let _held = log.admit();
     log.settle(app.store())?;

@@ -64,6 +64,7 @@ impl World {
             logs: vec![OperatorLog {
                 epoch: 1,
                 vkey: maker.signer.verifier().clone(),
+                frozen: None,
             }],
         };
         let policy = PolicyDocument {
@@ -399,6 +400,75 @@ fn a_cosignature_from_the_future_does_not_count() {
     );
 }
 
+// A key that was stolen after its log was frozen proves nothing, and what was logged before goes on counting.
+#[test]
+fn of_a_frozen_log_one_head_counts_and_no_other() {
+    let mut world = World::new(Class::Library);
+    let (manifest, leaf) = (world.manifest().to_canonical(), world.leaf());
+    let proof = world.alpha.proof(&leaf, NOW - 1_000_000);
+    let head = TlogProof::parse(proof.proof.as_bytes())
+        .unwrap()
+        .checkpoint
+        .unverified()
+        .clone();
+    world.policy.operators[0].logs[0].frozen = Some(FrozenHead {
+        size: head.size,
+        root: head.root,
+    });
+    // It is never too old.
+    assert!(world.verify(&manifest, &[proof]).is_ok());
+    // The same key over another tree, however fresh.
+    let forged = Leaf::new(world.key(), Digest::of(b"forged")).to_canonical();
+    let after = world.alpha.proof(&forged, NOW);
+    assert!(world.verify(&manifest, &[after]).is_err());
+    let tree = Tree::of([&leaf, &leaf, &leaf].map(|leaf| TreeHash::of_leaf(leaf.as_bytes()))).unwrap();
+    let checkpoint = Checkpoint {
+        origin: world.alpha.signer.verifier().origin().clone(),
+        size: tree.size(),
+        root: tree.root(),
+        time: NOW,
+    };
+    let index = LeafIndex::try_from(1).unwrap();
+    let larger = OperatorProof {
+        operator: world.alpha.name.clone(),
+        epoch: 1,
+        proof: String::from_utf8(
+            TlogProof {
+                index,
+                proof: tree.inclusion(index, tree.size()).unwrap(),
+                checkpoint: checkpoint.sign(&world.alpha.signer).unwrap(),
+            }
+            .to_bytes(),
+        )
+        .unwrap(),
+    };
+    let refused = world.verify(&manifest, &[larger.clone()]);
+    assert!(matches!(refused, Err(Rejection::Frozen { .. })), "{refused:?}");
+    // Nor does it contradict what others state.
+    let other = TlogProof::parse(larger.proof.as_bytes()).unwrap();
+    let other = other.verify(leaf.as_bytes(), world.alpha.signer.verifier()).unwrap();
+    let mut honest = world.manifest();
+    honest.outputs[0].sha256 = Digest::of(b"honest");
+    let honest = honest.to_canonical();
+    let leaf = Leaf::new(world.key(), Digest::of(honest.as_bytes())).to_canonical();
+    let claims = [
+        Claim {
+            manifest: manifest.as_bytes(),
+            inclusions: vec![(world.alpha.name.clone(), 1, other)],
+        },
+        Claim {
+            manifest: honest.as_bytes(),
+            inclusions: vec![world.inclusion(&world.beta, &leaf)],
+        },
+    ];
+    let subject = Subject {
+        unit_key: world.key(),
+        document: &world.document,
+        class: world.class,
+    };
+    assert!(world.policy().agreed(&subject, &claims, Freshness::At(NOW)).is_ok());
+}
+
 // G7
 #[test]
 fn operators_that_disagree_are_both_refused() {
@@ -420,7 +490,7 @@ fn operators_that_disagree_are_both_refused() {
     let policy = world.policy();
     let claims = [claim(&world.alpha, &honest), claim(&world.beta, &forged)];
     let refused = policy.agreed(&subject, &claims, Freshness::At(NOW));
-    assert!(matches!(refused, Err(Rejection::Disagreement(operators)) if operators.len() == 2));
+    assert!(matches!(refused, Err(Rejection::Disagreement(statements)) if statements.len() == 2));
     // A stranger's claim is nobody's disagreement, and a claim without a proof is none.
     let stranger = Maker::new("gamma");
     let claims = [

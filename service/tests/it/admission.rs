@@ -4,10 +4,12 @@
 
 use axum::http::StatusCode;
 use sealift_policy::digest::Digest;
-use sealift_policy::log::{LogSigner, Origin};
+use sealift_policy::log::{LogSigner, Origin, SignedCheckpoint};
 use sealift_policy::wire::MAX_SUBMISSION_HEADER;
 
-use crate::operator::{Operator, Submission, Unit, compress, frame, library, library_with, noise, proc_macro, run};
+use crate::operator::{
+    Operator, Submission, Unit, compress, frame, library, library_with, noise, policy_document, proc_macro, run,
+};
 use crate::world::World;
 
 /// Two operators; alpha has submitted one library and is about to submit another and a proc macro.
@@ -103,6 +105,22 @@ async fn what_obeys_all_rules_is_admitted_and_sending_it_again_changes_nothing()
     let answer = world.submit(&beta.submit(&units).without_blobs()).await;
     assert_eq!(answer.json()["size"], 2, "{}", answer.text());
     assert!(world.fsck().is_sound(), "{}", world.fsck());
+}
+
+#[tokio::test]
+async fn nothing_is_added_to_a_frozen_log() {
+    let (world, mut alpha, beta, units) = world().await;
+    let mut policy = policy_document(&[&alpha, &beta]);
+    let head = SignedCheckpoint::parse(alpha.checkpoint().as_bytes()).unwrap();
+    let frozen = serde_json::json!({"size": head.unverified().size, "root": head.unverified().root});
+    policy["operators"][0]["logs"][0]["frozen"] = frozen;
+    let folder = std::sync::Arc::clone(&world.folder);
+    drop(world);
+    let world = World::over(folder, serde_json::from_value(policy).unwrap());
+    let before = world.disk();
+    let answer = world.submit(&alpha.submit(&units)).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (403, "frozen"));
+    assert_eq!(world.disk(), before);
 }
 
 #[tokio::test]

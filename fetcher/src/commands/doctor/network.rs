@@ -108,7 +108,7 @@ fn judge(policy: &TrustPolicy, log: &Log, heads: Option<&Heads>, bytes: &[u8]) -
         return Finding::problem("log", message, "a stale cache, or this looks like an attack");
     }
     let now = u64::try_from(clock::seconds()).unwrap_or_default();
-    match policy.check_checkpoint(operator, &head, Freshness::At(now)) {
+    match policy.check_checkpoint(operator, log.epoch, &head, Freshness::At(now)) {
         Ok(()) => Finding::ok("log", format!("`{operator}`: {size} entries, fresh")),
         Err(rejection) => Finding::problem(
             "log",

@@ -68,7 +68,13 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
         let seen = size.map_or("not seen yet".into(), |size| {
             format!("seen with {}", count(size, "entry"))
         });
-        writeln!(text, "operator        {} (log {}, {seen})", log.operator, log.epoch)?;
+        let frozen = policy.frozen(&log.operator, log.epoch);
+        let frozen = frozen.map_or(String::new(), |head| format!(", frozen at {}", head.size));
+        writeln!(
+            text,
+            "operator        {} (log {}{frozen}, {seen})",
+            log.operator, log.epoch
+        )?;
     }
     shell::data(&text)?;
     Ok(Exit::Success)

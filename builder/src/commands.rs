@@ -5,6 +5,7 @@ mod clock;
 mod init;
 mod nightly;
 mod plan;
+mod review;
 mod sandbox;
 mod sign;
 mod submit;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Init(options) => init::run(&options),
         Command::Build(options) => build::run(&options),
         Command::Plan(options) => plan::run(&options),
+        Command::Review(options) => review::run(&options),
         Command::Nightly(options) => nightly::run(&options),
         Command::Submit(options) => submit::run(&options),
         Command::Sign(options) => sign::run(&options),

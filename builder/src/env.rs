@@ -17,6 +17,22 @@ pub const SANDBOX: &str = "SEALIFT_SANDBOX";
 /// The wrapper's local store.
 pub const STORE: &str = "SEALIFT_STORE";
 
+/// Where the call of one build script is written down instead of being made, for a review.
+pub const RECORD_CALL: &str = "SEALIFT_RECORD_CALL";
+
+/// Whose script: `NAME@VERSION`.
+pub const RECORD_CALL_OF: &str = "SEALIFT_RECORD_CALL_OF";
+
+/// What a sandboxed call must not see.
+pub const OURS: [&str; 6] = [
+    SANDBOX,
+    SANDBOX_READ,
+    SANDBOX_SECRET,
+    STORE,
+    RECORD_CALL,
+    RECORD_CALL_OF,
+];
+
 /// `off` makes the wrapper do nothing.
 pub const SEALIFT: &str = "SEALIFT";
 
@@ -59,6 +75,31 @@ pub fn cargo() -> OsString {
 /// The caller's home folder.
 pub fn home() -> Option<PathBuf> {
     read("HOME").map(PathBuf::from)
+}
+
+/// A program in `PATH`.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = path();
+    let mut found = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .filter(|program| program.is_file());
+    found.next()
+}
+
+/// The file of [`RECORD_CALL`], where cargo runs the script that it is about.
+pub fn record_call() -> Option<PathBuf> {
+    let text = |name: &str| read(name).and_then(|value| value.into_string().ok());
+    let package = format!("{}@{}", text("CARGO_PKG_NAME")?, text("CARGO_PKG_VERSION")?);
+    let file = read(RECORD_CALL).map(PathBuf::from)?;
+    (text(RECORD_CALL_OF)? == package).then_some(file)
+}
+
+/// The whole environment, without what is meant for this program and the wrapper.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn all_but_ours() -> Vec<(OsString, OsString)> {
+    std::env::vars_os()
+        .filter(|(name, _)| !OURS.iter().any(|ours| name == ours))
+        .collect()
 }
 
 /// The folders of [`SANDBOX_READ`].

@@ -18,6 +18,7 @@ pub mod package;
 pub mod passes;
 pub mod progress;
 pub mod publish;
+pub mod review;
 pub mod sandbox;
 pub mod sequencer;
 pub mod service;

@@ -11,7 +11,7 @@
 
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use sealift_policy::request::Request;
 
@@ -104,44 +104,13 @@ impl Pass {
         lockfile: &Path,
         units: u64,
     ) -> Result<PassOutcome, PassError> {
-        let project = self.root.join("project");
-        let manifest = generated::write(request, &project)?;
-        fs_err::copy(lockfile, project.join("Cargo.lock")).map_err(PassError::Io)?;
-        fs_err::create_dir_all(self.store())?;
-        let home = self.cargo_home(tools)?;
         let log = self.root.join(format!("cargo-{}.log", request.profile));
-
-        let cargo = tools.cargo.with_home(&home);
-        let mut command = cargo.command();
-        command
-            .args(request.profile.cargo_args())
-            .args([
-                "--locked",
-                "--offline",
-                "--keep-going",
-                "--message-format",
-                "json-render-diagnostics",
-            ])
-            .args(["--jobs", &self.jobs.to_string(), "--manifest-path"])
-            .arg(&manifest);
-        if let Some(target) = &request.target {
-            command.args(["--target", target.as_str()]);
-        }
-        command
-            .envs(self.environment())
-            .env("CARGO_TARGET_DIR", self.root.join("target"))
-            .env("CARGO_INCREMENTAL", "0")
-            .env("RUSTC_WRAPPER", &tools.wrapper)
-            .env(env::STORE, self.store())
+        let mut child = self
+            .cargo_build(tools, request, lockfile)?
+            .args(["--keep-going", "--message-format", "json-render-diagnostics"])
             .stdout(Stdio::piped())
-            .stderr(fs_err::File::create(&log)?.into_file());
-        if let Some(sandbox) = &tools.sandbox {
-            command
-                .env(env::SANDBOX, sandbox)
-                .env(env::SANDBOX_READ, self.readable(tools)?)
-                .env(env::SANDBOX_SECRET, &tools.secret);
-        }
-        let mut child = command.spawn()?;
+            .stderr(fs_err::File::create(&log)?.into_file())
+            .spawn()?;
         let bar = progress::bar(&format!("{}, {} pass", request.profile, self.name()), units);
         if let Some(stdout) = child.stdout.take() {
             for line in BufReader::new(stdout).split(b'\n') {
@@ -160,6 +129,46 @@ impl Pass {
         } else {
             Ok(PassOutcome::Failed(end_of(&log)?))
         }
+    }
+
+    /// The folder of everything in this pass.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The command by which cargo builds the request, offline, with the wrapper and sandboxes; its project is written.
+    ///
+    /// # Errors
+    /// When a folder or file cannot be written.
+    pub fn cargo_build(&self, tools: &Tools, request: &Request, lockfile: &Path) -> Result<Command, PassError> {
+        let project = self.root.join("project");
+        let manifest = generated::write(request, &project)?;
+        fs_err::copy(lockfile, project.join("Cargo.lock")).map_err(PassError::Io)?;
+        fs_err::create_dir_all(self.store())?;
+        let home = self.cargo_home(tools)?;
+        let cargo = tools.cargo.with_home(&home);
+        let mut command = cargo.command();
+        command
+            .args(request.profile.cargo_args())
+            .args(["--locked", "--offline"])
+            .args(["--jobs", &self.jobs.to_string(), "--manifest-path"])
+            .arg(&manifest);
+        if let Some(target) = &request.target {
+            command.args(["--target", target.as_str()]);
+        }
+        command
+            .envs(self.environment())
+            .env("CARGO_TARGET_DIR", self.root.join("target"))
+            .env("CARGO_INCREMENTAL", "0")
+            .env("RUSTC_WRAPPER", &tools.wrapper)
+            .env(env::STORE, self.store());
+        if let Some(sandbox) = &tools.sandbox {
+            command
+                .env(env::SANDBOX, sandbox)
+                .env(env::SANDBOX_READ, self.readable(tools)?)
+                .env(env::SANDBOX_SECRET, &tools.secret);
+        }
+        Ok(command)
     }
 
     fn name(&self) -> &'static str {

@@ -34,6 +34,19 @@ pub struct Sandboxed {
     pub home: Option<PathBuf>,
     /// Program and arguments.
     pub call: Vec<OsString>,
+    /// The whole environment, or that of this process.
+    pub environment: Option<Vec<(OsString, OsString)>>,
+    /// Whether it may watch processes that it starts.
+    pub tracing: Tracing,
+}
+
+/// Whether calls inside may use `ptrace`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracing {
+    /// As for everything that is built.
+    Denied,
+    /// For `strace` and what it watches.
+    Allowed,
 }
 
 /// Why a call is not run.
@@ -130,7 +143,7 @@ impl Sandboxed {
         args.add(&["--setenv", "TMPDIR", "/tmp"]);
         // A wrapper that a build script starts is no part of the build.
         args.add(&["--setenv", env::SEALIFT, "off"]);
-        for name in [env::SANDBOX, env::SANDBOX_READ, env::SANDBOX_SECRET, env::STORE] {
+        for name in env::OURS {
             args.add(&["--unsetenv", name]);
         }
         if let Some(descriptor) = seccomp {
@@ -188,6 +201,8 @@ pub fn check() -> Result<(), SandboxError> {
         folder: "/usr".into(),
         home: None,
         call: vec!["/usr/bin/env".into(), "true".into()],
+        environment: None,
+        tracing: Tracing::Denied,
     };
     let output = std::process::Command::new(BWRAP).args(probe.bwrap_args(None)?).output();
     match output {

@@ -202,11 +202,8 @@ fn published(
     profile: ProfileKind,
     scratch: &Path,
 ) -> Result<Request, SourceError> {
-    let dependent = scratch.join("dependent");
-    write_dependent(&dependent, name, version, features)?;
-    let manifest = dependent.join("Cargo.toml");
-    fetch(cargo, &manifest, false)?;
-    let lockfile = read_lockfile(&dependent.join("Cargo.lock"))?;
+    let manifest = dependent(cargo, (name, version), features, DefaultFeatures::On, scratch)?;
+    let lockfile = read_lockfile(&manifest.with_file_name("Cargo.lock"))?;
     let found = lockfile
         .packages()
         .find(|((found, at), _)| found == name && version.is_none_or(|v| v == at));
@@ -230,11 +227,51 @@ fn published(
     }
 }
 
+/// A package as a dependency, program or not, with exactly these features besides the default ones or without them.
+///
+/// # Errors
+/// When it cannot be resolved, downloaded or planned.
+pub fn as_dependency(
+    cargo: &Cargo,
+    package: (&CrateName, Option<&CrateVersion>),
+    features: &[FeatureName],
+    defaults: DefaultFeatures,
+    profile: ProfileKind,
+    scratch: &Path,
+) -> Result<Request, SourceError> {
+    let manifest = dependent(cargo, package, features, defaults, scratch)?;
+    project(cargo, &manifest, profile, &[], scratch)
+}
+
+/// Whether a package's default features are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultFeatures {
+    /// As cargo does when nothing is said.
+    On,
+    /// `default-features = false`.
+    Off,
+}
+
+/// A project that depends on the package, with its lock file and all sources downloaded. Gives its manifest.
+fn dependent(
+    cargo: &Cargo,
+    package: (&CrateName, Option<&CrateVersion>),
+    features: &[FeatureName],
+    defaults: DefaultFeatures,
+    scratch: &Path,
+) -> Result<PathBuf, SourceError> {
+    let folder = scratch.join("dependent");
+    write_dependent(&folder, package, features, defaults)?;
+    let manifest = folder.join("Cargo.toml");
+    fetch(cargo, &manifest, false)?;
+    Ok(manifest)
+}
+
 fn write_dependent(
     folder: &Path,
-    name: &CrateName,
-    version: Option<&CrateVersion>,
+    (name, version): (&CrateName, Option<&CrateVersion>),
     features: &[FeatureName],
+    defaults: DefaultFeatures,
 ) -> Result<(), SourceError> {
     fs_err::create_dir_all(folder)?;
     let lockfile = folder.join("Cargo.lock");
@@ -249,6 +286,7 @@ fn write_dependent(
     dependency.insert("version".into(), version.into());
     let features: Vec<toml::Value> = features.iter().map(|feature| feature.as_str().into()).collect();
     dependency.insert("features".into(), features.into());
+    dependency.insert("default-features".into(), (defaults == DefaultFeatures::On).into());
     let mut dependencies = Table::new();
     dependencies.insert("it".into(), dependency.into());
     let mut document: Table = "[package]\nname = \"sealift-dependent\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\

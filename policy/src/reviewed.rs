@@ -166,6 +166,22 @@ const READ_BY_CC: [&str; 17] = [
     "RANLIBFLAGS",
 ];
 
+/// Whether a C compiler, or the `cc` crate on its way to one, reads a variable of this name.
+pub fn is_read_by_c_compilers(name: &str) -> bool {
+    let of_side = name
+        .strip_prefix("HOST_")
+        .or_else(|| name.strip_prefix("TARGET_"))
+        .unwrap_or(name);
+    let is_of_cc = READ_BY_CC.iter().any(|known| {
+        let rest = of_side.strip_prefix(known);
+        // A target's triple, with hyphens or underscores.
+        rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('_') && rest.matches(['-', '_']).count() >= 3))
+    });
+    let is_of_compiler =
+        READ_BY_COMPILERS.contains(&name) || READ_BY_WRAPPERS.iter().any(|known| name.starts_with(known));
+    is_of_cc || is_of_compiler
+}
+
 impl Reviewed {
     /// What of the system decides what a run gives.
     pub fn questions(&self) -> impl Iterator<Item = Question<'_>> {
@@ -180,22 +196,11 @@ impl Reviewed {
     /// Whether the script, or what it runs, may read a variable of this name. Of the variables that it does not declare
     /// none of these may be set.
     pub fn may_read(&self, name: &str) -> bool {
-        let of_side = name
-            .strip_prefix("HOST_")
-            .or_else(|| name.strip_prefix("TARGET_"))
-            .unwrap_or(name);
-        let is_of_cc = READ_BY_CC.iter().any(|known| {
-            let rest = of_side.strip_prefix(known);
-            // A target's triple, with hyphens or underscores.
-            rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('_') && rest.matches(['-', '_']).count() >= 3))
-        });
-        let is_of_compiler =
-            READ_BY_COMPILERS.contains(&name) || READ_BY_WRAPPERS.iter().any(|known| name.starts_with(known));
         let is_named = self.unset.iter().any(|unset| match unset.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning),
             None => unset == name,
         });
-        is_named || (self.compiles_c && (is_of_cc || is_of_compiler))
+        is_named || (self.compiles_c && is_read_by_c_compilers(name))
     }
 }
 

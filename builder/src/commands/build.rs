@@ -240,7 +240,7 @@ fn plans(built: &[Generated], first: &Captured) -> BTreeMap<UnitKey, BTreeSet<Pl
 }
 
 /// The wrapper: beside this program, or in `PATH`.
-fn wrapper(this: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn wrapper(this: &Path) -> anyhow::Result<PathBuf> {
     const NAME: &str = "sealift-rustc";
     let beside = this.parent().map(|folder| folder.join(NAME));
     let path = env::path();

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::env;
+
 use super::limits::{Limits, ProcessGroup, disk_usage};
 use super::{BWRAP, SandboxError, Sandboxed, seccomp};
 
@@ -49,10 +51,18 @@ pub fn run_with(
     err: impl Write + Send,
 ) -> Result<Ended, SandboxError> {
     // Without the flag for closing on exec, so that bwrap inherits it.
-    let filter = seccomp::filter().map(|filter| filter_file(&filter)).transpose()?;
+    let filter = seccomp::filter(call.tracing)
+        .map(|filter| filter_file(&filter))
+        .transpose()?;
     let args = call.bwrap_args(filter.as_ref().map(OwnedFd::as_raw_fd))?;
     limits.apply()?;
-    let mut child = Command::new(BWRAP)
+    let mut bwrap = Command::new(env::program(BWRAP).unwrap_or_else(|| BWRAP.into()));
+    if let Some(environment) = &call.environment {
+        bwrap
+            .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value)));
+    }
+    let mut child = bwrap
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

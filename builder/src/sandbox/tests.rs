@@ -33,6 +33,8 @@ impl Place {
             folder: self.root.join("work/sources"),
             home: Some("/tmp/home".into()),
             call: ["/bin/sh", "-c", script].map(OsString::from).to_vec(),
+            environment: None,
+            tracing: Tracing::Denied,
         }
     }
 

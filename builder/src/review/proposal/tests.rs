@@ -1,0 +1,1 @@
+//! Which evidence leads to an entry, and which does not.

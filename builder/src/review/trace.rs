@@ -1,0 +1,350 @@
+//! What a script and all that it started did, from the system calls of each process.
+//!
+//! Owns which calls say that a file was read, was absent or written, a program started, the network used.
+//! Must not know which of it is harmless.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::places::{Place, Places, Root};
+use super::strace::{self, Call, Line};
+
+/// The calls that are watched, as `strace -e trace=` takes them; `?` where an architecture may not have one.
+pub const WATCHED: &str =
+    "trace=%file,?fork,?vfork,clone,?clone3,fchdir,getdents64,socket,connect,sendto,?sendmmsg,bind";
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Actor {
+    /// The build script itself.
+    Script,
+    /// A program that it started, or that one of those did.
+    Program(String),
+}
+
+/// What was done with a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Opened to be read.
+    Read,
+    /// A folder whose names were read.
+    Listed,
+    /// Looked at: there.
+    Exists,
+    /// Looked for: not there.
+    Absent,
+    /// Not allowed.
+    Denied,
+    /// Written, made, removed or changed, or tried to.
+    Written,
+}
+
+/// A file or folder with which something was done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Seen {
+    /// By whom.
+    pub by: Actor,
+    /// What.
+    pub access: Access,
+    /// With what.
+    pub place: Place,
+}
+
+/// A program that was started.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Executed {
+    /// By whom.
+    pub by: Actor,
+    /// Which.
+    pub program: Place,
+}
+
+/// How often, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Times {
+    /// Calls.
+    pub calls: usize,
+    /// Those that did not end with 0.
+    pub failed: usize,
+    /// The arguments of some of them.
+    pub arguments: BTreeSet<String>,
+}
+
+/// Everything that was seen of one or more runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trace {
+    /// Programs that ran.
+    pub executed: BTreeMap<Executed, Times>,
+    /// Programs that somebody looked for, and whether one was there.
+    pub looked_for: BTreeMap<(Actor, String), bool>,
+    /// Files and folders.
+    pub seen: BTreeSet<Seen>,
+    /// Uses of the network, and of sockets of the machine.
+    pub network: BTreeSet<(Actor, String)>,
+    /// Lines that could not be read.
+    pub unread: usize,
+}
+
+/// Of how many different calls of a program the arguments are kept, and how much of each.
+const MAX_ARGUMENTS: usize = 6;
+const MAX_ARGUMENT_LENGTH: usize = 160;
+
+/// One process on its way.
+struct Process {
+    actor: Actor,
+    folder: String,
+    executed: Option<Executed>,
+}
+
+impl Trace {
+    /// Reads the calls of all processes of a run, by process number. The first one starts `script` in `folder`.
+    pub fn read(processes: &BTreeMap<u32, String>, places: &Places, script: &str, folder: &str) -> Self {
+        let mut trace = Self::default();
+        let mut waiting: BTreeMap<u32, Process> = BTreeMap::new();
+        let start = || Process {
+            actor: Actor::Script,
+            folder: folder.to_owned(),
+            executed: None,
+        };
+        // A child has a higher number than its parent, so that its folder and program are known when its turn comes.
+        for (number, lines) in processes {
+            let mut process = waiting.remove(number).unwrap_or_else(start);
+            for line in lines.lines() {
+                match strace::read(line) {
+                    Some(Line::Call(call)) => {
+                        if let Some(child) = child_of(&call) {
+                            waiting.insert(child, process.fork());
+                        } else {
+                            trace.add(&call, &mut process, places, script);
+                        }
+                    }
+                    Some(Line::Ended(code)) => trace.ended(&process, code),
+                    Some(Line::Nothing) => {}
+                    None => trace.unread += 1,
+                }
+            }
+        }
+        trace
+    }
+
+    /// Adds what another run did.
+    pub fn merge(&mut self, other: Self) {
+        for (executed, times) in other.executed {
+            let known = self.executed.entry(executed).or_default();
+            known.calls += times.calls;
+            known.failed += times.failed;
+            known.arguments.extend(times.arguments);
+            while known.arguments.len() > MAX_ARGUMENTS {
+                known.arguments.pop_last();
+            }
+        }
+        for (program, found) in other.looked_for {
+            *self.looked_for.entry(program).or_default() |= found;
+        }
+        self.seen.extend(other.seen);
+        self.network.extend(other.network);
+        self.unread += other.unread;
+    }
+
+    fn add(&mut self, call: &Call, process: &mut Process, places: &Places, script: &str) {
+        match call.name.as_str() {
+            "execve" | "execveat" => self.execute(call, process, places, script),
+            "chdir" => {
+                if let (Some(path), Ok(_)) = (call.text(0), &call.result) {
+                    process.folder = process.absolute(&path);
+                }
+            }
+            "fchdir" => {
+                if let (Some(path), Ok(_)) = (call.descriptor(0), &call.result) {
+                    process.folder = path;
+                }
+            }
+            "socket" | "connect" | "sendto" | "sendmmsg" | "bind" => {
+                if let Some(use_) = network(call) {
+                    self.network.insert((process.actor.clone(), use_));
+                }
+            }
+            _ => {
+                for (access, path) in accesses(call, process) {
+                    if let Some(name) = places.program_looked_for(&path) {
+                        let key = (process.actor.clone(), name.to_owned());
+                        *self.looked_for.entry(key).or_default() |= access != Access::Absent;
+                    } else if !(access == Access::Exists && places.is_on_the_way(&path)) {
+                        self.seen.insert(Seen {
+                            by: process.actor.clone(),
+                            access,
+                            place: places.place(&path),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn execute(&mut self, call: &Call, process: &mut Process, places: &Places, script: &str) {
+        let first = usize::from(call.name == "execveat");
+        let Some(path) = call.text(first).map(|path| process.absolute(&path)) else {
+            return;
+        };
+        let place = places.place(&path);
+        let is_script = path == script;
+        if !is_script {
+            let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+            *self.looked_for.entry((process.actor.clone(), name)).or_default() |= call.result.is_ok();
+        }
+        if call.result.is_err() {
+            return;
+        }
+        if is_script {
+            process.actor = Actor::Script;
+            return;
+        }
+        let executed = Executed {
+            by: process.actor.clone(),
+            program: place,
+        };
+        let times = self.executed.entry(executed.clone()).or_default();
+        times.calls += 1;
+        if times.arguments.len() < MAX_ARGUMENTS {
+            let arguments = call.texts(first + 1).join(" ");
+            times
+                .arguments
+                .insert(arguments.chars().take(MAX_ARGUMENT_LENGTH).collect());
+        }
+        process.actor = Actor::of(&executed.program);
+        process.executed = Some(executed);
+    }
+
+    fn ended(&mut self, process: &Process, code: i32) {
+        let executed = process
+            .executed
+            .as_ref()
+            .and_then(|executed| self.executed.get_mut(executed));
+        if let Some(times) = executed.filter(|_| code != 0) {
+            times.failed += 1;
+        }
+    }
+}
+
+impl Process {
+    fn fork(&self) -> Self {
+        Self {
+            actor: self.actor.clone(),
+            folder: self.folder.clone(),
+            executed: None,
+        }
+    }
+
+    fn absolute(&self, path: &str) -> String {
+        if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("{}/{path}", self.folder)
+        }
+    }
+}
+
+impl Actor {
+    /// A program of the machine or the toolchain by its name, another by where it lies.
+    fn of(program: &Place) -> Self {
+        Self::Program(match program.root {
+            Root::System | Root::Toolchain => program.path.rsplit('/').next().unwrap_or_default().to_owned(),
+            _ => program.to_string(),
+        })
+    }
+
+    /// The program's name; nothing for the script.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Self::Script => None,
+            Self::Program(name) => Some(name),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.program().unwrap_or("the script"))
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The process or thread that a call made.
+fn child_of(call: &Call) -> Option<u32> {
+    let makes = matches!(call.name.as_str(), "fork" | "vfork" | "clone" | "clone3");
+    let number = call.result.as_ref().ok().filter(|_| makes)?;
+    u32::try_from(*number).ok().filter(|number| *number > 0)
+}
+
+fn network(call: &Call) -> Option<String> {
+    let arguments = call.arguments.join(", ");
+    let is_internet = ["AF_INET", "AF_INET6", "PF_INET", "PF_INET6"]
+        .iter()
+        .any(|family| call.has_flag(family) || arguments.contains(&format!("sa_family={family}")));
+    let address = call.arguments.iter().find(|argument| argument.starts_with('{'));
+    match (call.name.as_str(), address) {
+        ("connect", Some(address)) => Some(format!("connect {address}")),
+        (name, _) if is_internet => Some(format!("{name} {}", address.unwrap_or(&call.arguments[0]))),
+        _ => None,
+    }
+}
+
+/// What a call does with which absolute paths.
+fn accesses(call: &Call, process: &Process) -> Vec<(Access, String)> {
+    let plain = |index: usize| call.text(index).map(|path| process.absolute(&path));
+    // `call(folder, path, ...)`; an empty path means the folder itself, which was opened before.
+    let at = |index: usize| {
+        let path = call.text(index + 1).filter(|path| !path.is_empty())?;
+        match call.descriptor(index).filter(|_| !path.starts_with('/')) {
+            Some(folder) => Some(format!("{folder}/{path}")),
+            None => Some(process.absolute(&path)),
+        }
+    };
+    let name = call.name.as_str();
+    let (paths, is_change) = match name {
+        "getdents64" => {
+            let folder = call.descriptor(0);
+            return folder.map(|folder| (Access::Listed, folder)).into_iter().collect();
+        }
+        "open" | "stat" | "lstat" | "access" | "readlink" | "statfs" | "getcwd" => (vec![plain(0)], false),
+        "openat" | "openat2" | "newfstatat" | "fstatat64" | "faccessat" | "faccessat2" | "readlinkat" | "statx" => {
+            (vec![at(0)], false)
+        }
+        "creat" | "mkdir" | "rmdir" | "unlink" | "truncate" | "chmod" | "chown" | "lchown" | "utime" | "utimes"
+        | "mknod" => (vec![plain(0)], true),
+        "mkdirat" | "unlinkat" | "fchmodat" | "fchmodat2" | "fchownat" | "utimensat" | "mknodat" | "futimesat" => {
+            (vec![at(0)], true)
+        }
+        "rename" | "link" => (vec![plain(0), plain(1)], true),
+        "renameat" | "renameat2" | "linkat" => (vec![at(0), at(2)], true),
+        "symlink" => (vec![plain(1)], true),
+        "symlinkat" => (vec![at(1)], true),
+        // Rare ones that only look: `getxattr`, `inotify_add_watch` and their like.
+        _ => (vec![plain(0)], false),
+    };
+    let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"]
+        .iter()
+        .any(|flag| call.has_flag(flag));
+    let access = match &call.result {
+        _ if is_change || writes => Access::Written,
+        Ok(_) if name.starts_with("open") && !call.has_flag("O_DIRECTORY") && !call.has_flag("O_PATH") => Access::Read,
+        Ok(_) => Access::Exists,
+        Err(error) => match error.as_str() {
+            "ENOENT" | "ENOTDIR" => Access::Absent,
+            "EACCES" | "EPERM" => Access::Denied,
+            _ => Access::Exists,
+        },
+    };
+    paths.into_iter().flatten().map(|path| (access, path)).collect()
+}
+
+#[cfg(test)]
+mod tests;

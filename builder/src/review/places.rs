@@ -50,6 +50,8 @@ pub struct Places {
     pub pass: String,
     /// The folders in which programs are looked for.
     pub search: Vec<String>,
+    /// The folders in which the loader looks for libraries, because cargo says so.
+    pub libraries: Vec<String>,
     /// Links that stand for programs of the machine.
     pub links: BTreeMap<String, String>,
 }
@@ -97,6 +99,12 @@ impl Places {
             .iter()
             .any(|searched| searched.trim_end_matches('/') == folder);
         (is_searched && !name.is_empty()).then_some(name)
+    }
+
+    /// Whether the loader looks there for libraries, at the start of each program.
+    pub fn is_searched_for_libraries(&self, path: &str) -> bool {
+        let is_build = self.place(path).root == Root::Build;
+        is_build && self.libraries.iter().any(|folder| below(path, folder).is_some())
     }
 
     /// Whether a folder is above one that the build itself gave the script; to resolve links each is looked at.
@@ -211,6 +219,7 @@ mod tests {
             toolchain: "/rust/stable".to_owned(),
             pass: pass.to_owned(),
             search: vec!["/usr/bin".to_owned(), "/tools/".to_owned()],
+            libraries: vec![format!("{pass}/target/debug")],
             links: [("/tools/cc".to_owned(), "/usr/bin/cc".to_owned())].into(),
         }
     }
@@ -240,6 +249,8 @@ mod tests {
             assert_eq!(places.place("/tmp/cc12.s").root, Root::Scratch);
             assert_eq!(shown("/proc/77/maps"), "/proc/self/maps");
             assert_eq!(shown("/tools/cc"), "/usr/bin/cc");
+            assert!(places.is_searched_for_libraries(&format!("{pass}/target/debug/deps/tls/x86_64")));
+            assert!(!places.is_searched_for_libraries(&format!("{pass}/target/debug/build/z-9/out/x")));
             assert!(places.is_on_the_way(pass) && places.is_on_the_way("/usr") && !places.is_on_the_way("/etc"));
         }
         assert_eq!(places("/tmp/w/a").place("/tmp/w").root, Root::Build);

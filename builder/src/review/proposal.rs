@@ -267,13 +267,24 @@ fn of_files(evidence: &Evidence) -> BTreeSet<Reason> {
 /// What a person should look at, whatever the verdict.
 fn notes(evidence: &Evidence) -> BTreeSet<String> {
     let mut notes = BTreeSet::new();
-    let mut note = |text: String| drop(notes.insert(text));
+    let mut note = |text: String| {
+        notes.insert(text);
+    };
+    let listed = evidence.trace.seen.iter().filter(|seen| seen.access == Access::Listed);
+    let listed: BTreeSet<_> = listed
+        .filter(|seen| seen.place.root == Root::Package)
+        .map(|seen| &seen.place)
+        .collect();
+    if let Some(folder) = listed.first() {
+        note(format!(
+            "{} folders of the package are listed, such as {folder}: the order of names is the file system's, and runs on \
+             one machine cannot show whether it counts",
+            listed.len()
+        ));
+    }
     for seen in &evidence.trace.seen {
         let place = seen.place.to_string();
         match (&seen.place.root, seen.access, &seen.by) {
-            (Root::Package, Access::Listed, by) => note(format!(
-                "{by} lists {place}: the order of names is the file system's, and runs here cannot show it"
-            )),
             (Root::OtherBuild | Root::OtherPackage, Access::Read, Actor::Program(by)) => {
                 note(format!(
                     "{by} reads {place}, of another package: it must come by way of DEP_*, which is in the key"

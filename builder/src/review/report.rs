@@ -25,8 +25,8 @@ pub fn text(evidence: &Evidence, judgement: &Judgement) -> Result<String, fmt::E
     let mut out = String::new();
     let subject = &evidence.subject;
     writeln!(out, "{} {}, {}", subject.package, subject.version, subject.profile)?;
-    writeln!(out, "  features on:  {}", names(subject.features.iter()))?;
-    writeln!(out, "  features off: {}", names(subject.features_off.iter()))?;
+    writeln!(out, "  features on:  {}", all(subject.features.iter()))?;
+    writeln!(out, "  features off: {}", all(subject.features_off.iter()))?;
     if evidence.is_listed {
         writeln!(out, "  it is on the list already, with these features")?;
     }
@@ -47,7 +47,7 @@ pub fn text(evidence: &Evidence, judgement: &Judgement) -> Result<String, fmt::E
     writeln!(
         out,
         "  hidden in `programs`, of those that are here: {}",
-        names(evidence.hidden.iter())
+        all(evidence.hidden.iter())
     )?;
     let differences = evidence
         .differences
@@ -101,7 +101,7 @@ pub fn text(evidence: &Evidence, judgement: &Judgement) -> Result<String, fmt::E
     section(
         &mut out,
         "FEATURES THAT THE SCRIPT ASKS FOR",
-        std::iter::once(names(features)).filter(|text| text != "-"),
+        std::iter::once(all(features)).filter(|text| text != "-"),
     )?;
     section(&mut out, "TO LOOK AT", judgement.notes.iter().cloned())?;
     match &judgement.verdict {
@@ -130,7 +130,7 @@ pub fn json(evidence: &Evidence, judgement: &Judgement) -> Value {
     let executed: Vec<_> = trace
         .executed
         .iter()
-        .map(|(executed, times)| json!({"by": executed.by, "program": executed.program, "calls": times.calls, "failed": times.failed, "arguments": times.arguments}))
+        .map(|(executed, times)| json!({"by": executed.by, "program": executed.program, "calls": times.calls, "failed": times.failed, "arguments": times.arguments, "failed_with": times.failed_with}))
         .collect();
     let looked_for = trace.looked_for.iter();
     let looked_for: Vec<_> = looked_for
@@ -203,6 +203,13 @@ fn executed(evidence: &Evidence) -> Vec<String> {
         let name = executed.program.path.rsplit('/').next().unwrap_or_default();
         if executed.by == Actor::Script && family(name) != Family::C {
             lines.extend(times.arguments.iter().map(|arguments| format!("    {arguments}")));
+        } else {
+            lines.extend(
+                times
+                    .failed_with
+                    .iter()
+                    .map(|arguments| format!("    failed: {arguments}")),
+            );
         }
     }
     lines
@@ -231,9 +238,21 @@ fn by_script(evidence: &Evidence) -> Vec<String> {
         // What is not in the package although it was looked for is an input, too.
         is_outside(seen) || (seen.place.root == Root::Package && matches!(seen.access, Access::Absent | Access::Listed))
     });
-    outside
-        .map(|seen| format!("{:8} {}", word(seen.access), seen.place))
-        .collect()
+    let mut groups: BTreeMap<(Access, bool), Vec<String>> = BTreeMap::new();
+    for seen in outside {
+        let group = groups
+            .entry((seen.access, seen.place.root == Root::Package))
+            .or_default();
+        group.push(seen.place.to_string());
+    }
+    let mut lines = vec![];
+    for ((access, is_of_package), places) in groups {
+        match is_of_package {
+            true => lines.push(format!("{:8} {}", word(access), names(places))),
+            false => lines.extend(places.iter().map(|place| format!("{:8} {place}", word(access)))),
+        }
+    }
+    lines
 }
 
 /// Folders with names of what lies in them, for each program and kind of access.
@@ -244,6 +263,19 @@ fn by_programs(evidence: &Evidence) -> Vec<String> {
         .seen
         .iter()
         .filter(|seen| seen.by != Actor::Script && is_outside(seen));
+    // Their own libraries and languages are theirs.
+    let outside = outside.filter(|seen| {
+        let place = seen.place.to_string();
+        let is_own = place.contains(".so")
+            || ["/locale", "/gconv/", "/bfd-plugins"]
+                .iter()
+                .any(|part| place.contains(part));
+        !(is_own
+            && seen
+                .by
+                .program()
+                .is_some_and(|name| matches!(family(name), Family::C | Family::Cxx | Family::Rust)))
+    });
     // Where compilers look in vain depends on how they were configured; JSON has it.
     for seen in outside.filter(|seen| matches!(seen.access, Access::Read | Access::Listed | Access::Written)) {
         groups
@@ -297,7 +329,7 @@ fn instructions(evidence: &Evidence) -> Vec<String> {
 fn variables(evidence: &Evidence) -> Vec<String> {
     let mut lines = vec![format!(
         "declared by rerun-if-env-changed: {}",
-        names(evidence.declared.iter())
+        all(evidence.declared.iter())
     )];
     let is_silent = |name: &str| !evidence.declared.contains(name);
     let own = evidence
@@ -352,6 +384,11 @@ fn names(all: impl IntoIterator<Item = impl fmt::Display>) -> String {
         count if count <= MAX_NAMES => all.join(", "),
         count => format!("{}, ... ({count})", all[..MAX_NAMES].join(", ")),
     }
+}
+
+fn all(all: impl IntoIterator<Item = impl fmt::Display>) -> String {
+    let all: Vec<_> = all.into_iter().map(|name| name.to_string()).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
 }
 
 fn indented(text: &str) -> String {

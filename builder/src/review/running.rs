@@ -183,12 +183,17 @@ impl Runner {
     ) -> Result<Places, RunError> {
         let show = |path: PathBuf| path.to_string_lossy().into_owned();
         let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+        let libraries = environment
+            .get("LD_LIBRARY_PATH")
+            .map(String::as_str)
+            .unwrap_or_default();
         Ok(Places {
             package: show(call.named_folder("CARGO_MANIFEST_DIR")?),
             out_dir: show(call.named_folder("OUT_DIR")?),
             toolchain: show(self.sysroot.clone()),
             pass: show(pass.to_owned()),
             search: std::env::split_paths(path).map(show).collect(),
+            libraries: std::env::split_paths(libraries).map(show).collect(),
             links: self.links.clone(),
         })
     }

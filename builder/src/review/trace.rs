@@ -71,6 +71,8 @@ pub struct Times {
     pub failed: usize,
     /// The arguments of some of them.
     pub arguments: BTreeSet<String>,
+    /// The arguments of some of those that failed.
+    pub failed_with: BTreeSet<String>,
 }
 
 /// Everything that was seen of one or more runs.
@@ -97,6 +99,7 @@ struct Process {
     actor: Actor,
     folder: String,
     executed: Option<Executed>,
+    arguments: String,
 }
 
 impl Trace {
@@ -108,6 +111,7 @@ impl Trace {
             actor: Actor::Script,
             folder: folder.to_owned(),
             executed: None,
+            arguments: String::new(),
         };
         // A child has a higher number than its parent, so that its folder and program are known when its turn comes.
         for (number, lines) in processes {
@@ -136,10 +140,14 @@ impl Trace {
             let known = self.executed.entry(executed).or_default();
             known.calls += times.calls;
             known.failed += times.failed;
-            known.arguments.extend(times.arguments);
-            while known.arguments.len() > MAX_ARGUMENTS {
-                known.arguments.pop_last();
-            }
+            times
+                .arguments
+                .into_iter()
+                .for_each(|text| keep(&mut known.arguments, text));
+            times
+                .failed_with
+                .into_iter()
+                .for_each(|text| keep(&mut known.failed_with, text));
         }
         for (program, found) in other.looked_for {
             *self.looked_for.entry(program).or_default() |= found;
@@ -172,7 +180,7 @@ impl Trace {
                     if let Some(name) = places.program_looked_for(&path) {
                         let key = (process.actor.clone(), name.to_owned());
                         *self.looked_for.entry(key).or_default() |= access != Access::Absent;
-                    } else if !(access == Access::Exists && places.is_on_the_way(&path)) {
+                    } else if !is_by_the_way(access, &path, places) {
                         self.seen.insert(Seen {
                             by: process.actor.clone(),
                             access,
@@ -208,12 +216,16 @@ impl Trace {
         };
         let times = self.executed.entry(executed.clone()).or_default();
         times.calls += 1;
-        if times.arguments.len() < MAX_ARGUMENTS {
-            let arguments = call.texts(first + 1).join(" ");
-            times
-                .arguments
-                .insert(arguments.chars().take(MAX_ARGUMENT_LENGTH).collect());
-        }
+        let arguments = call
+            .texts(first + 1)
+            .into_iter()
+            .map(|argument| match argument.starts_with('/') {
+                true => places.place(&argument).to_string(),
+                false => argument,
+            });
+        let arguments = arguments.collect::<Vec<_>>().join(" ");
+        process.arguments = arguments.chars().take(MAX_ARGUMENT_LENGTH).collect();
+        keep(&mut times.arguments, process.arguments.clone());
         process.actor = Actor::of(&executed.program);
         process.executed = Some(executed);
     }
@@ -225,6 +237,7 @@ impl Trace {
             .and_then(|executed| self.executed.get_mut(executed));
         if let Some(times) = executed.filter(|_| code != 0) {
             times.failed += 1;
+            keep(&mut times.failed_with, process.arguments.clone());
         }
     }
 }
@@ -235,6 +248,7 @@ impl Process {
             actor: self.actor.clone(),
             folder: self.folder.clone(),
             executed: None,
+            arguments: String::new(),
         }
     }
 
@@ -274,6 +288,22 @@ impl fmt::Display for Actor {
 impl Serialize for Actor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// What each program does when it starts, or to resolve a path that it was given.
+fn is_by_the_way(access: Access, path: &str, places: &Places) -> bool {
+    match access {
+        Access::Exists => places.is_on_the_way(path) || places.is_searched_for_libraries(path),
+        Access::Absent => places.is_searched_for_libraries(path),
+        _ => false,
+    }
+}
+
+/// Adds a text to a few.
+fn keep(few: &mut BTreeSet<String>, text: String) {
+    if few.len() < MAX_ARGUMENTS {
+        few.insert(text);
     }
 }
 

@@ -15,6 +15,7 @@ fn places() -> Places {
             "/usr/local/bin".to_owned(),
             "/usr/bin".to_owned(),
         ],
+        libraries: vec![],
         links: BTreeMap::new(),
     }
 }

@@ -25,6 +25,7 @@ mod protocol;
 mod quorum;
 mod reproduce;
 mod reuse;
+mod review;
 mod rollback;
 mod runs;
 mod scripts;

@@ -239,7 +239,7 @@ fn of_programs(evidence: &Evidence) -> BTreeSet<Reason> {
             reasons.insert(Reason::LooksFor {
                 by: by.clone(),
                 program: program.clone(),
-                is_here: *found,
+                is_here: *found || evidence.hidden.contains(&program.as_str()),
             });
         }
     }

@@ -216,7 +216,9 @@ fn executed(evidence: &Evidence) -> Vec<String> {
 }
 
 fn not_found(evidence: &Evidence) -> Vec<String> {
-    let nowhere = evidence.trace.looked_for.iter().filter(|(_, found)| !**found);
+    let looked_for = evidence.trace.looked_for.iter();
+    // Of the hidden ones that are here one run could find none.
+    let nowhere = looked_for.filter(|((_, program), found)| !**found && !evidence.hidden.contains(&program.as_str()));
     nowhere
         .map(|((by, program), _)| format!("{program} (by {by})"))
         .collect()
@@ -263,19 +265,7 @@ fn by_programs(evidence: &Evidence) -> Vec<String> {
         .seen
         .iter()
         .filter(|seen| seen.by != Actor::Script && is_outside(seen));
-    // Their own libraries and languages are theirs.
-    let outside = outside.filter(|seen| {
-        let place = seen.place.to_string();
-        let is_own = place.contains(".so")
-            || ["/locale", "/gconv/", "/bfd-plugins"]
-                .iter()
-                .any(|part| place.contains(part));
-        !(is_own
-            && seen
-                .by
-                .program()
-                .is_some_and(|name| matches!(family(name), Family::C | Family::Cxx | Family::Rust)))
-    });
+    let outside = outside.filter(|seen| !is_part_of_compiler(seen));
     // Where compilers look in vain depends on how they were configured; JSON has it.
     for seen in outside.filter(|seen| matches!(seen.access, Access::Read | Access::Listed | Access::Written)) {
         groups
@@ -289,6 +279,20 @@ fn by_programs(evidence: &Evidence) -> Vec<String> {
         lines.extend(folders.into_iter().map(|line| format!("{by} {}: {line}", word(access))));
     }
     lines
+}
+
+/// Libraries and languages that a compiler or linker loads for itself.
+fn is_part_of_compiler(seen: &Seen) -> bool {
+    let place = seen.place.to_string();
+    let is_of_language = ["/locale", "/gconv/", "/bfd-plugins"]
+        .iter()
+        .any(|part| place.contains(part));
+    match seen.by.program().map_or(Family::Other, family) {
+        Family::C | Family::Cxx | Family::Rust => is_of_language || place.contains(".so"),
+        // What it links with has no number after its name.
+        Family::Linker => is_of_language || place.contains(".so."),
+        Family::Other => false,
+    }
 }
 
 /// `folder: names`, one line for each folder.

@@ -134,7 +134,7 @@ mod tests {
     fn dep_info_names_the_sources() {
         let text = "/t/build.d: /p/build.rs /p/build/a\\ b.rs\n\n/p/build.rs:\n# env-dep:CARGO_MANIFEST_DIR=/p\n";
         let named: Vec<_> = named_in(text).into_iter().collect();
-        assert_eq!(named, [Path::new("/p/build.rs"), Path::new("/p/build/a b.rs")]);
+        assert_eq!(named, [Path::new("/p/build/a b.rs"), Path::new("/p/build.rs")]);
     }
 
     #[test]

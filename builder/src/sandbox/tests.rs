@@ -151,6 +151,35 @@ fn namespaces_mounts_and_tracing_are_denied() {
     assert_eq!(said.trim(), "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2");
 }
 
+// B3: a script of a build cannot trace; one that is reviewed is traced, and all else is denied as ever.
+#[test]
+fn processes_are_traced_only_where_that_was_asked_for() {
+    let place = place();
+    let script = "strace -f -o /dev/null true && ! unshare -Ur true 2> /dev/null && echo traced";
+    assert_eq!(place.run(script).1.matches("traced").count(), 0);
+    let mut call = place.call(script);
+    call.tracing = Tracing::Allowed;
+    let mut out = Vec::new();
+    assert_eq!(
+        run_with(&call, &limits(), &mut out, &mut std::io::sink()).unwrap(),
+        Ended::Exited(0)
+    );
+    assert_eq!(out, b"traced\n");
+}
+
+#[test]
+fn an_environment_that_is_given_is_the_whole_one() {
+    let place = place();
+    let mut call = place.call("env | grep -v -e ^PWD -e ^_= -e ^SHLVL | sort");
+    call.environment = Some(vec![("ODD:name".into(), "a b".into())]);
+    let mut out = Vec::new();
+    run_with(&call, &limits(), &mut out, &mut std::io::sink()).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&out),
+        "ODD:name=a b\nSEALIFT=off\nTMPDIR=/tmp\n"
+    );
+}
+
 #[test]
 fn the_builders_settings_do_not_reach_the_call() {
     let place = place();

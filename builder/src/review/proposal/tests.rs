@@ -165,7 +165,9 @@ fn programs_that_machines_may_lack_are_reasons_and_compilers_are_not() {
     assert_eq!(asks(program("sh"), "/usr/bin/perl").len(), 1);
     assert!(asks(program("cc"), "/usr/bin/as").is_empty());
     let looks_for = |by: Actor, name: &str| {
-        reasons(|evidence| drop(evidence.trace.looked_for.insert((by, name.to_owned()), false)))
+        reasons(|evidence| {
+            evidence.trace.looked_for.insert((by, name.to_owned()), false);
+        })
     };
     assert_eq!(
         looks_for(Actor::Script, "cmake"),
@@ -247,7 +249,11 @@ fn other_systems_refused_instructions_folders_and_the_network_are_reasons() {
         reasons(|evidence| evidence.runs[4].failed = Some("it ended with 1".to_owned())).len(),
         1
     );
-    let uses = |how: &str| reasons(|evidence| drop(evidence.trace.network.insert((Actor::Script, how.to_owned()))));
+    let uses = |how: &str| {
+        reasons(|evidence| {
+            evidence.trace.network.insert((Actor::Script, how.to_owned()));
+        })
+    };
     assert_eq!(uses("connect {sa_family=AF_INET}").len(), 1);
     assert!(uses("connect {sa_family=AF_UNIX, sun_path=\"/var/run/nscd/socket\"}").is_empty());
 }

@@ -8,16 +8,19 @@
 //! Nothing here changes the reviewed list. A script that wants to deceive this can: somebody has to read it.
 //! Must not know how runs are shared.
 
+pub mod access;
 pub mod circumstances;
 pub mod comparison;
 pub mod evidence;
 pub mod places;
 pub mod programs;
 pub mod proposal;
+pub mod reason;
 pub mod recorded;
 pub mod report;
 pub mod running;
 pub mod script_sources;
+mod sections;
 pub mod sources;
 pub mod strace;
 pub mod trace;

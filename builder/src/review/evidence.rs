@@ -12,13 +12,14 @@ use sealift_policy::run::stdout;
 use sealift_policy::{remap, reviewed};
 use serde::Serialize;
 
+use super::access::Access;
 use super::circumstances::Circumstances;
 use super::comparison::{self, Difference};
 use super::places::Root;
 use super::recorded::RecordedCall;
 use super::running::{Made, last_lines};
 use super::sources::{self, Source, TellTale, Variable};
-use super::trace::{Access, Trace};
+use super::trace::Trace;
 use crate::sandbox::run::Ended;
 
 /// What is looked at.

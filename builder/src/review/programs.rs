@@ -42,7 +42,7 @@ fn plain(name: &str) -> &str {
     after.map_or(name, |(_, name)| name)
 }
 
-/// Libraries and files that every program reads while it starts.
+/// Libraries and files that every program reads while it starts, and a program's own descriptors (the jobserver's).
 pub fn belongs_to_starting(path: &str) -> bool {
     const LIBRARIES: [&str; 8] = [
         "libc.so",
@@ -60,6 +60,7 @@ pub fn belongs_to_starting(path: &str) -> bool {
     is_library
         || path.starts_with("/etc/ld.so.")
         || path.contains("/glibc-hwcaps")
+        || ["/dev/fd/", "/proc/self/fd"].iter().any(|own| path.starts_with(own))
         || ["/proc/self/maps", "/proc/self/exe", "/dev/null"].contains(&path)
 }
 
@@ -226,6 +227,7 @@ mod tests {
             "/usr/lib/x86_64-linux-gnu/libc.so.6",
             "/etc/ld.so.cache",
             "/proc/self/maps",
+            "/dev/fd/3",
         ] {
             assert!(belongs_to_starting(path), "{path}");
         }

@@ -27,6 +27,8 @@ pub struct Variable {
     pub is_own: bool,
     /// Whether a line with its name looks like reading the environment.
     pub is_read: bool,
+    /// Whether such a line is the script's own.
+    pub is_read_by_own: bool,
     /// Whether the name is in the script's executable.
     pub in_executable: bool,
 }
@@ -96,6 +98,7 @@ pub fn variables(sources: &[Source], executable: &[u8]) -> BTreeMap<String, Vari
             });
             variable.is_own |= source.is_own;
             variable.is_read |= is_read;
+            variable.is_read_by_own |= is_read && source.is_own;
             if variable.places.len() < MAX_PLACES {
                 variable.places.push(format!("{}:{number}", source.name));
             }
@@ -208,15 +211,16 @@ mod tests {
                 true,
                 "let a = env::var(\"RING_PREGENERATE_ASM\");\n// var(\"COMMENT\")\ncc.define(\"NDEBUG\", None);\nfoo(\"Mixed\", \"A\");",
             ),
-            source("cc-1/lib.rs", false, "self.getenv(\"CFLAGS\")"),
+            source("cc-1/lib.rs", false, "self.getenv(\"CFLAGS\"); env(\"NDEBUG\")"),
         ];
         let variables = variables(&sources, b"..CFLAGSNDEBUG..");
         let names: Vec<_> = variables.keys().map(String::as_str).collect();
         assert_eq!(names, ["CFLAGS", "NDEBUG", "RING_PREGENERATE_ASM"]);
         let ring = &variables["RING_PREGENERATE_ASM"];
-        assert!(ring.is_own && ring.is_read && !ring.in_executable);
+        assert!(ring.is_own && ring.is_read_by_own && !ring.in_executable);
         assert_eq!(ring.places, ["build.rs:1"]);
-        assert!(!variables["NDEBUG"].is_read && variables["NDEBUG"].in_executable);
+        let both = &variables["NDEBUG"];
+        assert!(both.is_own && both.is_read && !both.is_read_by_own && both.in_executable);
         assert!(!variables["CFLAGS"].is_own && variables["CFLAGS"].is_read);
     }
 

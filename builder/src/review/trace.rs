@@ -1,6 +1,6 @@
 //! What a script and all that it started did, from the system calls of each process.
 //!
-//! Owns which calls say that a file was read, was absent or written, a program started, the network used.
+//! Owns which process is which program, and where it works.
 //! Must not know which of it is harmless.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::access::{self, Access, accesses, network};
 use super::places::{Place, Places, Root};
 use super::strace::{self, Call, Line};
 
@@ -22,24 +23,6 @@ pub enum Actor {
     Script,
     /// A program that it started, or that one of those did.
     Program(String),
-}
-
-/// What was done with a file or folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Access {
-    /// Opened to be read.
-    Read,
-    /// A folder whose names were read.
-    Listed,
-    /// Looked at: there.
-    Exists,
-    /// Looked for: not there.
-    Absent,
-    /// Not allowed.
-    Denied,
-    /// Written, made, removed or changed, or tried to.
-    Written,
 }
 
 /// A file or folder with which something was done.
@@ -162,7 +145,7 @@ impl Trace {
             "execve" | "execveat" => self.execute(call, process, places, script),
             "chdir" => {
                 if let (Some(path), Ok(_)) = (call.text(0), &call.result) {
-                    process.folder = process.absolute(&path);
+                    process.folder = access::absolute(&process.folder, &path);
                 }
             }
             "fchdir" => {
@@ -176,7 +159,7 @@ impl Trace {
                 }
             }
             _ => {
-                for (access, path) in accesses(call, process) {
+                for (access, path) in accesses(call, &process.folder) {
                     if let Some(name) = places.program_looked_for(&path) {
                         let key = (process.actor.clone(), name.to_owned());
                         *self.looked_for.entry(key).or_default() |= access != Access::Absent;
@@ -194,7 +177,7 @@ impl Trace {
 
     fn execute(&mut self, call: &Call, process: &mut Process, places: &Places, script: &str) {
         let first = usize::from(call.name == "execveat");
-        let Some(path) = call.text(first).map(|path| process.absolute(&path)) else {
+        let Some(path) = call.text(first).map(|path| access::absolute(&process.folder, &path)) else {
             return;
         };
         let place = places.place(&path);
@@ -251,14 +234,6 @@ impl Process {
             arguments: String::new(),
         }
     }
-
-    fn absolute(&self, path: &str) -> String {
-        if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("{}/{path}", self.folder)
-        }
-    }
 }
 
 impl Actor {
@@ -312,68 +287,6 @@ fn child_of(call: &Call) -> Option<u32> {
     let makes = matches!(call.name.as_str(), "fork" | "vfork" | "clone" | "clone3");
     let number = call.result.as_ref().ok().filter(|_| makes)?;
     u32::try_from(*number).ok().filter(|number| *number > 0)
-}
-
-fn network(call: &Call) -> Option<String> {
-    let arguments = call.arguments.join(", ");
-    let is_internet = ["AF_INET", "AF_INET6", "PF_INET", "PF_INET6"]
-        .iter()
-        .any(|family| call.has_flag(family) || arguments.contains(&format!("sa_family={family}")));
-    let address = call.arguments.iter().find(|argument| argument.starts_with('{'));
-    match (call.name.as_str(), address) {
-        ("connect", Some(address)) => Some(format!("connect {address}")),
-        (name, _) if is_internet => Some(format!("{name} {}", address.unwrap_or(&call.arguments[0]))),
-        _ => None,
-    }
-}
-
-/// What a call does with which absolute paths.
-fn accesses(call: &Call, process: &Process) -> Vec<(Access, String)> {
-    let plain = |index: usize| call.text(index).map(|path| process.absolute(&path));
-    // `call(folder, path, ...)`; an empty path means the folder itself, which was opened before.
-    let at = |index: usize| {
-        let path = call.text(index + 1).filter(|path| !path.is_empty())?;
-        match call.descriptor(index).filter(|_| !path.starts_with('/')) {
-            Some(folder) => Some(format!("{folder}/{path}")),
-            None => Some(process.absolute(&path)),
-        }
-    };
-    let name = call.name.as_str();
-    let (paths, is_change) = match name {
-        "getdents64" => {
-            let folder = call.descriptor(0);
-            return folder.map(|folder| (Access::Listed, folder)).into_iter().collect();
-        }
-        "open" | "stat" | "lstat" | "access" | "readlink" | "statfs" | "getcwd" => (vec![plain(0)], false),
-        "openat" | "openat2" | "newfstatat" | "fstatat64" | "faccessat" | "faccessat2" | "readlinkat" | "statx" => {
-            (vec![at(0)], false)
-        }
-        "creat" | "mkdir" | "rmdir" | "unlink" | "truncate" | "chmod" | "chown" | "lchown" | "utime" | "utimes"
-        | "mknod" => (vec![plain(0)], true),
-        "mkdirat" | "unlinkat" | "fchmodat" | "fchmodat2" | "fchownat" | "utimensat" | "mknodat" | "futimesat" => {
-            (vec![at(0)], true)
-        }
-        "rename" | "link" => (vec![plain(0), plain(1)], true),
-        "renameat" | "renameat2" | "linkat" => (vec![at(0), at(2)], true),
-        "symlink" => (vec![plain(1)], true),
-        "symlinkat" => (vec![at(1)], true),
-        // Rare ones that only look: `getxattr`, `inotify_add_watch` and their like.
-        _ => (vec![plain(0)], false),
-    };
-    let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"]
-        .iter()
-        .any(|flag| call.has_flag(flag));
-    let access = match &call.result {
-        _ if is_change || writes => Access::Written,
-        Ok(_) if name.starts_with("open") && !call.has_flag("O_DIRECTORY") && !call.has_flag("O_PATH") => Access::Read,
-        Ok(_) => Access::Exists,
-        Err(error) => match error.as_str() {
-            "ENOENT" | "ENOTDIR" => Access::Absent,
-            "EACCES" | "EPERM" => Access::Denied,
-            _ => Access::Exists,
-        },
-    };
-    paths.into_iter().flatten().map(|path| (access, path)).collect()
 }
 
 #[cfg(test)]

@@ -113,6 +113,7 @@ fn a_clean_script_is_proposed_with_what_limits_it() {
         let variable = Variable {
             is_own,
             is_read,
+            is_read_by_own: is_own && is_read,
             ..Variable::default()
         };
         evidence.variables.insert(name.to_owned(), variable);

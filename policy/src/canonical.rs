@@ -61,13 +61,13 @@ pub fn from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -
     }
     let value: Value = serde_json::from_slice(bytes).map_err(NotCanonical::Malformed)?;
     check(&value, MAX_DEPTH)?;
-    let mut text = String::with_capacity(bytes.len());
-    write(&value, &mut text);
-    // Double keys, white space, escapes and byte order marks all fail to read back as they were written.
-    if text.as_bytes() != bytes {
+    let document: T = serde_json::from_value(value).map_err(NotCanonical::Malformed)?;
+    // Double keys, white space, escapes and byte order marks all fail to read back as they were written. So does a
+    // member that may be left out and is spelt out, or the reverse: of the document, not of the JSON, there is one form.
+    if to_string(&document).as_bytes() != bytes {
         return Err(NotCanonical::Spelling);
     }
-    serde_json::from_value(value).map_err(NotCanonical::Malformed)
+    Ok(document)
 }
 
 fn check(value: &Value, depth: usize) -> Result<(), NotCanonical> {
@@ -171,6 +171,22 @@ mod tests {
             from_bytes::<Value>(deep.as_bytes(), 1000),
             Err(NotCanonical::TooDeep)
         ));
+    }
+
+    #[test]
+    fn a_member_that_may_be_left_out_has_one_spelling_too() {
+        #[derive(Debug, Serialize, serde::Deserialize)]
+        struct Document {
+            nullable: Option<u32>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            optional: Option<u32>,
+        }
+        let read = |text: &str| from_bytes::<Document>(text.as_bytes(), 1000);
+        assert!(read(r#"{"nullable":null}"#).is_ok());
+        assert!(read(r#"{"nullable":1,"optional":2}"#).is_ok());
+        for wrong in ["{}", r#"{"nullable":null,"optional":null}"#, r#"{"optional":1}"#] {
+            assert!(matches!(read(wrong), Err(NotCanonical::Spelling)), "{wrong}");
+        }
     }
 
     proptest! {

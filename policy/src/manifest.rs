@@ -339,4 +339,18 @@ mod tests {
         assert!(Manifest::from_canonical(text.replace(r#""version":1}"#, r#""version":2}"#).as_bytes()).is_err());
         assert!(Manifest::from_canonical(text.replace(r#""version":1}"#, r#""version":1,"x":1}"#).as_bytes()).is_err());
     }
+
+    // Two spellings of one manifest would be two digests, two leaves, and honest operators that seem to disagree.
+    #[test]
+    fn an_absent_baseline_that_is_spelt_out_and_a_null_that_is_left_out_are_refused() {
+        let text = manifest().to_canonical();
+        for wrong in [
+            text.replace("{\"diagnostics\"", "{\"baseline\":null,\"diagnostics\""),
+            text.replace("\"glibc\":null,", ""),
+        ] {
+            assert_ne!(wrong, text);
+            let refused = Manifest::from_canonical(wrong.as_bytes());
+            assert!(matches!(refused, Err(MalformedManifest::NotCanonical(_))), "{wrong}");
+        }
+    }
 }

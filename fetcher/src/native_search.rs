@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
 use sealift_policy::invocation::{Emit, Invocation};
@@ -20,14 +20,13 @@ pub fn shadowing(invocation: &Invocation, out_dir: &Path) -> Option<PathBuf> {
         return None;
     }
     let folders: Vec<_> = invocation.native_search.iter().map(|search| &search.path).collect();
-    let (foreign, own) = folders
-        .iter()
-        .rposition(|folder| folder.starts_with(out_dir))
-        .map(|last| {
-            folders[..=last]
-                .iter()
-                .partition::<Vec<&&PathBuf>, _>(|folder| !folder.starts_with(out_dir))
-        })?;
+    // A folder that climbs out again by `..` is not inside.
+    let is_own = |folder: &Path| {
+        let below = folder.strip_prefix(out_dir).ok();
+        below.is_some_and(|path| path.components().all(|part| matches!(part, Component::Normal(_))))
+    };
+    let last = folders.iter().rposition(|folder| is_own(folder))?;
+    let (foreign, own) = (folders[..=last].iter()).partition::<Vec<&&PathBuf>, _>(|folder| !is_own(folder));
     let names: BTreeSet<_> = own.into_iter().flat_map(|folder| names(folder)).collect();
     let mut candidates = foreign
         .into_iter()
@@ -69,6 +68,9 @@ mod tests {
         assert_eq!(shadowing(link, ["foreign", "out/lib", "other"]), found);
         assert_eq!(shadowing(link, ["out/lib", "foreign", "other"]), None);
         assert_eq!(shadowing(link, ["other", "absent", "out/lib"]), None);
+        // What climbs out of `OUT_DIR` is a folder like any other.
+        let climbed = Some(folder.path().join("out/../foreign/libz.a"));
+        assert_eq!(shadowing(link, ["out/../foreign", "out/lib", "other"]), climbed);
         // Nothing is bundled into metadata.
         assert_eq!(shadowing("dep-info,metadata", ["foreign", "out/lib", "other"]), None);
     }

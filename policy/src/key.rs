@@ -229,10 +229,7 @@ impl KeyDocument {
             return Err(NoKey::LinkArgument(argument.clone()));
         }
         let crate_root = (call.input.strip_prefix(inputs.package_root).ok())
-            .filter(|path| {
-                path.components()
-                    .all(|part| matches!(part, std::path::Component::Normal(_)))
-            })
+            .filter(|path| is_plain(path))
             .ok_or_else(|| NoKey::CrateRoot(call.input.display().to_string()))?;
         let moot_lints = call.cap_lints.as_deref() == Some("allow");
         let mut externs = inputs.externs.clone();
@@ -296,6 +293,11 @@ impl KeyDocument {
     }
 }
 
+fn is_plain(path: &Path) -> bool {
+    path.components()
+        .all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
 fn as_set(values: &[String]) -> Vec<String> {
     let mut values = values.to_vec();
     values.sort_unstable();
@@ -340,9 +342,11 @@ fn bundles(call: &Invocation) -> bool {
 fn native_search(inputs: &Inputs<'_>) -> Result<Vec<String>, NoKey> {
     let mut search = vec![];
     for entry in &inputs.invocation.native_search {
+        // A path that climbs out again is not inside: what lies there is not in the digest of the tree.
         let inside = inputs
             .out_dir
-            .and_then(|out_dir| entry.path.strip_prefix(&out_dir.path).ok());
+            .and_then(|out_dir| entry.path.strip_prefix(&out_dir.path).ok())
+            .filter(|path| is_plain(path));
         match inside {
             Some(path) => search.push(format!("{}={}", entry.kind, text(path)?)),
             None if inputs.invocation.links() || bundles(inputs.invocation) => {

@@ -232,6 +232,22 @@ fn a_library_that_bundles_from_a_foreign_folder_has_no_key() {
     );
 }
 
+// `OUT_DIR/../x` begins with `OUT_DIR` and lies outside of it: no digest in the key speaks of what is bundled from there.
+#[test]
+fn a_search_path_that_climbs_out_of_out_dir_is_a_foreign_folder() {
+    let call = format!("{CALL} -l static=ssl -L native=/t/build/x/out/lib");
+    assert!(World::new().document(&call).is_ok());
+    for climbing in ["out/..", "out/lib/../../../x", "out/../out/lib"] {
+        let call = call.replace("out/lib", climbing);
+        assert!(
+            matches!(World::new().document(&call), Err(NoKey::NativeSearch(_))),
+            "{climbing}"
+        );
+        let unbundled = World::new().document(&call.replace("static=ssl", "ssl")).unwrap();
+        assert!(unbundled.native_search.is_empty(), "{climbing}");
+    }
+}
+
 #[test]
 fn a_crate_root_outside_its_package_has_no_key() {
     for root in ["/r/other/src/lib.rs", "/r/serde_json-1.0.150/../x.rs", "src/lib.rs"] {

@@ -4,14 +4,17 @@
 //! the refusal of every other: an archive may come from a stranger and is refused whole, before anything is written.
 //! Must not know who vouches for it.
 
+mod same;
+
 use std::collections::BTreeSet;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path};
 
 use fs_err as fs;
 use tar::{Archive, Builder, EntryType, Header};
 
+use self::same::Same;
 use crate::record::NotKept;
 
 /// Most bytes of all files.
@@ -22,6 +25,9 @@ const MAX_FILES: usize = 50_000;
 
 /// Longest path of a file.
 const MAX_PATH: usize = 1024;
+
+/// Longest name in such a path: what file systems take.
+const MAX_NAME: usize = 255;
 
 /// Why an archive is refused.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +44,9 @@ pub enum Refused {
     /// Owner, time or permissions that no packed file has.
     #[error("`{0}` has other properties than packed files have")]
     Properties(String),
+    /// Cut short, or with bytes that packing these files does not give: a name of a user, something behind the end.
+    #[error("it is not what packing its files gives")]
+    Form,
     /// More or longer files than any run may leave.
     #[error("it is too large")]
     TooLarge,
@@ -72,16 +81,8 @@ pub fn pack(
             .map_err(|refused| NotKept::Unreadable(refused.to_string()))?;
         let content = canonical(&name, fs::read(&path).map_err(unreadable)?)?;
         has_native_code |= content.starts_with(b"\x7fELF") || content.starts_with(b"!<arch>\n");
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Regular);
-        header.set_size(content.len() as u64);
-        header.set_mode(mode(metadata.permissions().mode()));
-        header.set_mtime(0);
-        header.set_uid(0);
-        header.set_gid(0);
-        builder
-            .append_data(&mut header, &name, content.as_slice())
-            .map_err(unreadable)?;
+        let mode = mode(metadata.permissions().mode());
+        append(&mut builder, &name, mode, content.len() as u64, content.as_slice()).map_err(unreadable)?;
     }
     let file = builder.into_inner().map_err(unreadable)?;
     file.into_inner().map_err(|error| unreadable(error.into_error()))?;
@@ -108,11 +109,12 @@ pub fn unpack(archive: &Path, folder: &Path, local: impl Fn(Vec<u8>) -> Vec<u8>)
     Ok(())
 }
 
-/// Looks at a whole archive; gives names and modes.
+/// Looks at a whole archive; gives names and modes. It must be, byte for byte, what packing its files gives.
 pub fn check(archive: &Path) -> Result<Vec<(String, u32)>, Refused> {
     let mut names = Names::default();
     let mut found = vec![];
     let mut files = Archive::new(io::BufReader::new(fs::File::open(archive)?));
+    let mut packed = Builder::new(Same(io::BufReader::new(fs::File::open(archive)?)));
     for entry in files.entries()? {
         let mut entry = entry?;
         let shown = String::from_utf8_lossy(&entry.path_bytes())
@@ -136,12 +138,26 @@ pub fn check(archive: &Path) -> Result<Vec<(String, u32)>, Refused> {
         }
         names.add(&name, entry.size())?;
         // What is cut short shows only when it is read.
-        if io::copy(&mut entry.by_ref().take(MAX_SIZE), &mut io::sink())? != entry.size() {
-            return Err(Refused::TooLarge);
-        }
+        let size = entry.size();
+        append(&mut packed, &name, mode, size, entry).map_err(|_| Refused::Form)?;
         found.push((name, mode));
     }
-    Ok(found)
+    match packed.into_inner().and_then(Same::is_at_end) {
+        Ok(true) => Ok(found),
+        Ok(false) | Err(_) => Err(Refused::Form),
+    }
+}
+
+/// Adds one file in the one form that files have.
+fn append(builder: &mut Builder<impl Write>, name: &str, mode: u32, size: u64, content: impl Read) -> io::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(size);
+    header.set_mode(mode);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    builder.append_data(&mut header, name, content)
 }
 
 const PLAIN: u32 = 0o644;
@@ -178,7 +194,7 @@ impl Names {
         let is_plain = !name.is_empty()
             && name.len() <= MAX_PATH
             && !name.contains(['\\', '\0', '\n', '\r', ':'])
-            && !name.split('/').any(str::is_empty)
+            && !name.split('/').any(|part| part.is_empty() || part.len() > MAX_NAME)
             && Path::new(name)
                 .components()
                 .all(|part| matches!(part, Component::Normal(_)))
@@ -355,5 +371,32 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..512]).unwrap();
         assert!(unpack(&path, &folder.path().join("out"), |content| content).is_err());
+        let (mut names, long) = (Names::default(), "n".repeat(MAX_NAME));
+        assert!(names.add(&format!("c/{long}"), 0).is_ok());
+        assert!(matches!(names.add(&format!("d/{long}n"), 0), Err(Refused::Entry(_))));
+    }
+
+    #[test]
+    fn the_same_files_in_another_form_are_refused() {
+        let folder = archive(|builder| raw(builder, "x"));
+        let (path, out) = (folder.path().join("archive"), folder.path().join("out"));
+        let good = fs::read(&path).unwrap();
+        assert!(check(&path).is_ok());
+        let named = archive(|builder| {
+            let mut header = header(1);
+            header.set_username("user").unwrap();
+            builder.append_data(&mut header, "x", &b"x"[..]).unwrap();
+        });
+        let mut padded = good.clone();
+        padded[512 + 1] = b'x';
+        for wrong in [
+            fs::read(named.path().join("archive")).unwrap(),
+            padded,
+            [good.as_slice(), &[0; 512]].concat(),
+            good[..good.len() - 512].to_vec(),
+        ] {
+            fs::write(&path, wrong).unwrap();
+            assert!(matches!(unpack(&path, &out, |content| content), Err(Refused::Form)));
+        }
     }
 }

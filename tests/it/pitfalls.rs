@@ -1,4 +1,5 @@
-//! Every pitfall that concerns the user's side has a test named after its rule, or a reason why it needs none.
+//! Every pitfall that concerns the user's side has a test named after its rule, or a reason why it needs none; and what the
+//! threat model says of tests is true.
 //!
 //! Owns the form of `pitfalls.tsv`: a line for each id, then the tests by module path and name, joined by `, `, or a
 //! reason that begins with `cannot occur: ` or `not here: `. Must not know what the rules say.
@@ -22,8 +23,8 @@ const CHAPTERS: [(&str, u32); 7] = [
 /// How a reason begins.
 const REASONS: [&str; 2] = ["cannot occur: ", "not here: "];
 
-/// The crates whose tests may be named.
-const CRATES: [&str; 5] = ["policy", "fetcher", "builder", "service", "tests"];
+/// The crates whose tests may be named, that of the fuzz targets among them, which is no member of this workspace.
+const CRATES: [&str; 6] = ["policy", "fetcher", "builder", "service", "tests", "fuzz"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -132,6 +133,40 @@ fn every_pitfall_has_tests_that_exist_or_a_reason() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+// Tests are named by module path, files by their path below the root; both stand in backquotes.
+#[test]
+fn every_test_and_file_that_the_threat_model_names_exists() {
+    let tests = tests();
+    let text = fs_err::read_to_string(root().join("policy/THREATS.md")).expect("the threat model");
+    let named: BTreeSet<_> = text
+        .lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .collect();
+    let (mut found, mut wrong) = (0, vec![]);
+    for name in named {
+        let path: Vec<_> = name.split("::").collect();
+        let (last, modules) = path.split_last().expect("a split has a part");
+        let is_test = modules
+            .first()
+            .is_some_and(|first| CRATES.contains(first) || *first == "it");
+        let is_file = name.contains('/') && name.ends_with(".rs");
+        let exists = match (is_test, is_file) {
+            (true, _) => {
+                let files = tests.get(*last).map(Vec::as_slice).unwrap_or_default();
+                files.iter().any(|file| lies_in(modules, file))
+            }
+            (false, true) => root().join(name).is_file(),
+            (false, false) => continue,
+        };
+        found += 1;
+        if !exists {
+            wrong.push(name);
+        }
+    }
+    assert_eq!(wrong, Vec::<&str>::new());
+    assert!(found > 100, "the threat model names {found} tests and files");
 }
 
 #[test]

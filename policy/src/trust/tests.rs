@@ -686,6 +686,72 @@ fn a_policy_that_would_count_somebody_twice_is_refused() {
     }
 }
 
+// Either alone would let one count as two: a key under another name, and another key under a name that is taken.
+#[test]
+fn a_key_an_origin_and_an_epoch_are_each_there_once() {
+    let key = |kind: u8, name: &str, point: &[u8; 32]| {
+        let encoded = [&[kind], point.as_slice()].concat();
+        let id = signed_note::key_id(name, &encoded);
+        format!("{name}+{id:08x}+{}", base64::prelude::BASE64_STANDARD.encode(&encoded))
+    };
+    let (alpha, beta, stranger) = (Maker::new("alpha"), Maker::new("beta"), Maker::new("stranger"));
+    let point = |maker: &Maker| *maker.signer.verifier().public_key();
+    let refused = |change: &dyn Fn(&mut PolicyDocument)| {
+        let mut document = World::new(Class::Library).policy;
+        document.operators[0].logs[0].vkey = alpha.signer.verifier().clone();
+        document.operators[1].logs[0].vkey = beta.signer.verifier().clone();
+        change(&mut document);
+        matches!(TrustPolicy::try_from(document), Err(MalformedPolicy::Twice(_)))
+    };
+    let log = |name: &str, maker: &Maker| key(1, name, &point(maker)).parse::<LogVerifier>().unwrap();
+    let witness = |name: &str, maker: &Maker| key(4, name, &point(maker));
+    assert!(!refused(&|_| ()));
+    assert!(refused(
+        &|policy| policy.operators[1].logs[0].vkey = log("other", &alpha)
+    ));
+    assert!(refused(
+        &|policy| policy.operators[1].logs[0].vkey = log("sealift/alpha/1", &stranger)
+    ));
+    let epoch = |epoch| OperatorLog {
+        epoch,
+        vkey: stranger.signer.verifier().clone(),
+    };
+    assert!(refused(&|policy| policy.operators[0].logs.push(epoch(1))));
+    assert!(!refused(&|policy| policy.operators[0].logs.push(epoch(2))));
+    assert!(refused(&|policy| policy.witnesses = vec![witness("w", &alpha)]));
+    assert!(refused(
+        &|policy| policy.witnesses = vec![witness("sealift/alpha/1", &stranger)]
+    ));
+    assert!(refused(
+        &|policy| policy.witnesses = vec![witness("v", &stranger), witness("w", &stranger)]
+    ));
+    assert!(!refused(&|policy| policy.witnesses = vec![witness("w", &stranger)]));
+}
+
+#[test]
+fn every_configured_log_is_named_with_its_key() {
+    let world = World::new(Class::Library);
+    let policy = world.policy();
+    let expected = [&world.alpha, &world.beta].map(|maker| (&maker.name, 1, maker.signer.verifier()));
+    assert_eq!(policy.logs().collect::<Vec<_>>(), expected);
+}
+
+// What an honest service, network and clock lead to raises no alarm, and nothing else is passed over in silence.
+#[test]
+fn what_looks_like_an_attack_is_told_from_what_does_not() {
+    let world = World::new(Class::HostCode);
+    let manifest = world.manifest().to_canonical();
+    let innocent = |proofs: &[OperatorProof]| world.verify(&manifest, proofs).unwrap_err().is_innocent();
+    assert!(innocent(&[]));
+    assert!(innocent(&[world.alpha.proof(&world.leaf(), NOW - 1001)]));
+    assert!(innocent(&[world.alpha.proof(&world.leaf(), NOW + CLOCK_TOLERANCE + 1)]));
+    assert!(!innocent(&[world.alpha.proof("another leaf", NOW)]));
+    let mut malformed = world.proofs();
+    malformed[0].proof.push('x');
+    assert!(!innocent(&malformed));
+    assert!(!world.verify("{}", &world.proofs()).unwrap_err().is_innocent());
+}
+
 #[test]
 fn the_policy_file_keeps_its_golden_form() {
     let text =

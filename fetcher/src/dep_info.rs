@@ -22,7 +22,8 @@ impl DepInfo {
     pub fn parse(text: &str) -> Self {
         let mut info = Self::default();
         let mut found = false;
-        for line in text.lines() {
+        // Not by `lines`: what stands before a line's end belongs to the last file's name.
+        for line in text.split('\n') {
             if let Some(env) = line.strip_prefix("# env-dep:") {
                 let (name, value) = match env.split_once('=') {
                     Some((name, value)) => (name, Some(unescape_env(value))),
@@ -138,5 +139,14 @@ mod tests {
         # env-dep:UNSET
         ");
         assert_eq!(DepInfo::parse(&text), info);
+    }
+
+    #[test]
+    fn a_name_that_ends_in_a_carriage_return_keeps_it() {
+        let info = DepInfo {
+            files: vec!["/r/src/lib.rs".into(), "/r/odd\r".into()],
+            env: vec![],
+        };
+        assert_eq!(DepInfo::parse(&info.to_text(&["/t/a.d".into()])), info);
     }
 }

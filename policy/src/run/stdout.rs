@@ -58,7 +58,9 @@ const REFUSED: [&str; 12] = [
 
 /// What of a script's output cargo reads. The rest is for people who run `cargo build -vv`, and says much of the machine.
 pub fn instructions_in(text: &str) -> String {
-    let instructions = text.lines().filter(|line| line.trim().starts_with("cargo:"));
+    // A line's end may be one or several of these before the line break, or at the very end without one.
+    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
+    let instructions = lines.filter(|line| line.trim().starts_with("cargo:"));
     // Which file is named first means nothing to cargo, and may be how a folder is read.
     let is_file = |line: &&str| line.contains("rerun-if-changed=");
     let (mut files, others): (Vec<_>, Vec<_>) = instructions.partition(is_file);
@@ -165,6 +167,10 @@ mod tests {
     fn what_people_read_is_left_out() {
         let text = "OPT_LEVEL = Some(0)\ncargo:rustc-cfg=a\r\nrunning cc\n  cargo::rustc-cfg=b";
         assert_eq!(instructions_in(text), "cargo:rustc-cfg=a\n  cargo::rustc-cfg=b\n");
+        // What was kept once is kept as it is.
+        for end in ["\r", "\r\r\n", "\r\n", ""] {
+            assert_eq!(instructions_in(&format!("cargo:x=y{end}")), "cargo:x=y\n");
+        }
         // The order in which a folder is read is not the same everywhere.
         let read = |files: [&str; 2]| files.map(|file| format!("cargo:rerun-if-changed={file}\n")).concat();
         assert_eq!(instructions_in(&read(["b", "a"])), read(["a", "b"]));

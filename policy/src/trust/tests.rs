@@ -745,6 +745,8 @@ fn what_looks_like_an_attack_is_told_from_what_does_not() {
     assert!(innocent(&[]));
     assert!(innocent(&[world.alpha.proof(&world.leaf(), NOW - 1001)]));
     assert!(innocent(&[world.alpha.proof(&world.leaf(), NOW + CLOCK_TOLERANCE + 1)]));
+    let ahead = [&world.alpha, &world.beta].map(|maker| maker.proof(&world.leaf(), NOW + CLOCK_TOLERANCE));
+    assert!(world.verify(&manifest, &ahead).is_ok(), "clocks are not exact");
     assert!(!innocent(&[world.alpha.proof("another leaf", NOW)]));
     let mut malformed = world.proofs();
     malformed[0].proof.push('x');

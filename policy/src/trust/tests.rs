@@ -442,7 +442,7 @@ fn of_a_frozen_log_one_head_counts_and_no_other() {
         )
         .unwrap(),
     };
-    let refused = world.verify(&manifest, &[larger.clone()]);
+    let refused = world.verify(&manifest, std::slice::from_ref(&larger));
     assert!(matches!(refused, Err(Rejection::Frozen { .. })), "{refused:?}");
     // Nor does it contradict what others state.
     let other = TlogProof::parse(larger.proof.as_bytes()).unwrap();
@@ -715,6 +715,7 @@ fn a_key_an_origin_and_an_epoch_are_each_there_once() {
     let epoch = |epoch| OperatorLog {
         epoch,
         vkey: stranger.signer.verifier().clone(),
+        frozen: None,
     };
     assert!(refused(&|policy| policy.operators[0].logs.push(epoch(1))));
     assert!(!refused(&|policy| policy.operators[0].logs.push(epoch(2))));

@@ -749,7 +749,7 @@ async fn another_epoch_may_repeat_what_the_first_states_and_nothing_else() {
     let (mut old, mut new) = (Operator::new("alpha"), Operator::new("alpha"));
     new.epoch = 2;
     new.signer = LogSigner::generate(Origin::of(&new.name, 2), &mut rand_core::OsRng);
-    let mut document = crate::operator::policy_document(&[&old]);
+    let mut document = policy_document(&[&old]);
     let second = serde_json::json!({"epoch": 2, "vkey": new.signer.verifier().to_string()});
     document["operators"][0]["logs"].as_array_mut().unwrap().push(second);
     let folder = std::sync::Arc::new(crate::world::folder());

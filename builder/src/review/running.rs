@@ -230,16 +230,30 @@ fn link_programs(few: &Path, path: &str, sysroot: &Path) -> io::Result<BTreeMap<
 
 /// `None` when nothing was traced.
 fn read_trace(folder: &Path, places: &Places, call: &RecordedCall) -> io::Result<Option<Trace>> {
-    let mut processes = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
-        let number = path.extension().and_then(|number| number.to_str()?.parse().ok());
-        if let Some(number) = number {
-            processes.insert(number, String::from_utf8_lossy(&fs_err::read(&path)?).into_owned());
-        }
+        let number: Option<u32> = path.extension().and_then(|number| number.to_str()?.parse().ok());
+        files.extend(number.map(|number| (number, path)));
     }
+    if files.is_empty() {
+        return Ok(None);
+    }
+    // One at a time: a `configure` leaves hundreds of megabytes.
+    let mut failed = None;
+    let read = |(number, path): (u32, PathBuf)| match fs_err::read(path) {
+        Ok(bytes) => Some((number, String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    };
     let [program, folder] = [&call.program, &call.folder].map(|path| path.to_string_lossy().into_owned());
-    Ok((!processes.is_empty()).then(|| Trace::read(&processes, places, &program, &folder)))
+    let trace = Trace::read(files.into_iter().map_while(read), places, &program, &folder);
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(Some(trace)),
+    }
 }
 
 /// The last lines of what a program said.

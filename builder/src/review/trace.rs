@@ -86,8 +86,13 @@ struct Process {
 }
 
 impl Trace {
-    /// Reads the calls of all processes of a run, by process number. The first one starts `script` in `folder`.
-    pub fn read(processes: &BTreeMap<u32, String>, places: &Places, script: &str, folder: &str) -> Self {
+    /// Reads the calls of all processes of a run, in the order of their numbers. The first one starts `script` in `folder`.
+    pub fn read(
+        processes: impl IntoIterator<Item = (u32, String)>,
+        places: &Places,
+        script: &str,
+        folder: &str,
+    ) -> Self {
         let mut trace = Self::default();
         let mut waiting: BTreeMap<u32, Process> = BTreeMap::new();
         let start = || Process {
@@ -98,7 +103,7 @@ impl Trace {
         };
         // A child has a higher number than its parent, so that its folder and program are known when its turn comes.
         for (number, lines) in processes {
-            let mut process = waiting.remove(number).unwrap_or_else(start);
+            let mut process = waiting.remove(&number).unwrap_or_else(start);
             for line in lines.lines() {
                 match strace::read(line) {
                     Some(Line::Call(call)) => {

@@ -21,12 +21,9 @@ fn places() -> Places {
 }
 
 fn read(processes: &[(u32, &str)]) -> Trace {
-    let processes = processes
-        .iter()
-        .map(|(number, lines)| (*number, (*lines).to_owned()))
-        .collect();
+    let processes = processes.iter().map(|(number, lines)| (*number, (*lines).to_owned()));
     let places = places();
-    Trace::read(&processes, &places, SCRIPT, &places.package)
+    Trace::read(processes, &places, SCRIPT, &places.package)
 }
 
 fn seen(trace: &Trace) -> Vec<String> {

@@ -161,7 +161,7 @@ fn processes_are_traced_only_where_that_was_asked_for() {
     call.tracing = Tracing::Allowed;
     let mut out = Vec::new();
     assert_eq!(
-        run_with(&call, &limits(), &mut out, &mut std::io::sink()).unwrap(),
+        run_with(&call, &limits(), &mut out, std::io::sink()).unwrap(),
         Ended::Exited(0)
     );
     assert_eq!(out, b"traced\n");
@@ -173,7 +173,7 @@ fn an_environment_that_is_given_is_the_whole_one() {
     let mut call = place.call("env | grep -v -e ^PWD -e ^_= -e ^SHLVL | sort");
     call.environment = Some(vec![("ODD:name".into(), "a b".into())]);
     let mut out = Vec::new();
-    run_with(&call, &limits(), &mut out, &mut std::io::sink()).unwrap();
+    run_with(&call, &limits(), &mut out, std::io::sink()).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&out),
         "ODD:name=a b\nSEALIFT=off\nTMPDIR=/tmp\n"

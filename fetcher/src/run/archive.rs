@@ -142,7 +142,7 @@ pub fn check(archive: &Path) -> Result<Vec<(String, u32)>, Refused> {
         append(&mut packed, &name, mode, size, entry).map_err(|_| Refused::Form)?;
         found.push((name, mode));
     }
-    match packed.into_inner().and_then(Same::ends_here) {
+    match packed.into_inner().and_then(|mut same| same.is_at_end()) {
         Ok(true) => Ok(found),
         Ok(false) | Err(_) => Err(Refused::Form),
     }

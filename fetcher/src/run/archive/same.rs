@@ -9,7 +9,7 @@ pub(super) struct Same<R>(pub(super) R);
 
 impl<R: Read> Same<R> {
     /// Whether all that is there was written.
-    pub(super) fn ends_here(mut self) -> io::Result<bool> {
+    pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
         Ok(self.0.read(&mut [0])? == 0)
     }
 }

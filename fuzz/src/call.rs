@@ -154,7 +154,8 @@ pub fn run_stdout(data: &[u8]) {
     for line in text.lines().map(str::trim).filter(|line| line.starts_with("cargo:")) {
         let instruction = line.strip_prefix("cargo::").unwrap_or(&line["cargo:".len()..]);
         let (name, value) = instruction.split_once('=').expect("an instruction has a value");
-        assert!(!name.starts_with("rustc-link-arg") && !name.starts_with("rustc-cdylib") && name != "rustc-flags");
+        let reaches_the_linker = ["rustc-cdylib-link-arg", "rustc-flags", "rustc-linker"].contains(&name);
+        assert!(!reaches_the_linker && !name.starts_with("rustc-link-arg"), "{name}");
         if name == "rustc-link-search" {
             let path = value.split_once('=').map_or(value, |(_, path)| path);
             let below = path.strip_prefix(remap::OUT_DIR).expect("below `OUT_DIR`");

@@ -121,6 +121,7 @@ impl World {
             logs: vec![OperatorLog {
                 epoch: 1,
                 vkey: maker.signer.verifier().clone(),
+                frozen: None,
             }],
         });
         let document = PolicyDocument {

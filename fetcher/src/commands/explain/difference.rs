@@ -117,7 +117,10 @@ fn cause(field: &str, has_script: bool) -> Cause {
         // Of a build script's run.
         "run_env" if member == "TARGET" => Cause::Target,
         "run_env" if ["OPT_LEVEL", "DEBUG", "PROFILE"].contains(&member) => Cause::Profile,
+        "run_env" if member.starts_with("CARGO_FEATURE_") => Cause::Features,
+        "run_env" if member == "CARGO_ENCODED_RUSTFLAGS" => Cause::Rustflags,
         "run_env" => Cause::Environment,
+        "system" => Cause::BuildScript,
         "script" => Cause::OtherInput,
         "out_dir" | "native_libs" | "native_search" => Cause::BuildScript,
         name if name.starts_with("script") => Cause::BuildScript,
@@ -195,6 +198,22 @@ mod tests {
                 ("env.C".into(), Value::Null, json!(""), Cause::Environment),
             ]
         );
+    }
+
+    #[test]
+    fn what_decides_about_a_run_has_a_cause_of_its_own() {
+        let run = |name: &str, member: &str, value: &str| json!({name: {member: value}});
+        for (name, member, cause) in [
+            ("run_env", "TARGET", Cause::Target),
+            ("run_env", "OPT_LEVEL", Cause::Profile),
+            ("run_env", "CARGO_FEATURE_STD", Cause::Features),
+            ("run_env", "CARGO_ENCODED_RUSTFLAGS", Cause::Rustflags),
+            ("run_env", "DEP_Z_INCLUDE", Cause::Environment),
+            ("system", "c-compiler", Cause::BuildScript),
+        ] {
+            let found = found(&run(name, member, "a"), &run(name, member, "b"));
+            assert_eq!(found[0].3, cause, "{member}");
+        }
     }
 
     #[test]

@@ -32,9 +32,10 @@ pub fn invocation(data: &[u8]) {
     assert!(is_plain(Path::new(&document.crate_root)));
     let key = UnitKey::new(Digest::of(document.to_canonical().as_bytes()));
     let canonical = remap::canonical_args(key, &document, &call, &externs(&call), &places());
-    let is_remap = |arg: &String| arg.starts_with("--remap-path-prefix=");
-    let canonical: Vec<_> = canonical.into_iter().filter(|arg| !is_remap(arg)).collect();
-    let again = Invocation::parse(&canonical).expect("the canonical call is a call");
+    // Nothing that cargo calls has path rules: they are ours, and stand at the end.
+    let (canonical, remaps) = canonical.split_at(canonical.len() - REMAPS);
+    assert!(remaps.iter().all(|arg| arg.starts_with("--remap-path-prefix=")));
+    let again = Invocation::parse(canonical).expect("the canonical call is a call");
     assert_eq!(
         self::document(&again),
         Some(document),
@@ -42,6 +43,9 @@ pub fn invocation(data: &[u8]) {
     );
     assert_eq!(again.extra_filename, format!("-{}", key.short()));
 }
+
+/// Path rules of the places below: of the sysroot, the sources, `OUT_DIR` and the output folder.
+const REMAPS: usize = 4;
 
 fn document(call: &Invocation) -> Option<KeyDocument> {
     let UnitParts { compiler, package } = UnitParts::of_the_world();

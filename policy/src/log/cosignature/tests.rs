@@ -88,6 +88,18 @@ fn t17_cosignatures_at_time_0_or_of_other_times_texts_and_keys_do_not_count() {
     assert_eq!(of(&[witness.line(&text, 7, 7), witness.line(&text, 7, 8)]), bad);
 }
 
+// As any other key's signature on a note: whoever asks the note itself is told the same.
+#[test]
+fn a_note_is_verified_by_a_witness_as_its_cosignatures_are() {
+    let witness = Witness::new();
+    let text = checkpoint().to_string();
+    for (stated, holds) in [(7, true), (8, false), (0, false)] {
+        let head = cosigned(&[witness.line(&text, 7, stated)]);
+        assert_eq!(head.note().verify(&witness.verifier()).is_ok(), holds, "{stated}");
+        assert_eq!(witness.verifier().cosigned(&head).is_ok(), holds, "{stated}");
+    }
+}
+
 #[test]
 fn t18_a_log_key_is_no_witness_key_and_the_reverse() {
     let witness = Witness::new();

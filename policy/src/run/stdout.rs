@@ -62,7 +62,11 @@ pub fn instructions_in(text: &str) -> String {
     let lines = text.lines().map(|line| line.trim_end_matches('\r'));
     let instructions = lines.filter(|line| line.trim().starts_with("cargo:"));
     // Which file is named first means nothing to cargo, and may be how a folder is read.
-    let is_file = |line: &&str| line.contains("rerun-if-changed=");
+    let is_file = |line: &&str| {
+        let line = line.trim();
+        let instruction = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:"));
+        instruction.is_some_and(|instruction| instruction.starts_with("rerun-if-changed="))
+    };
     let (mut files, others): (Vec<_>, Vec<_>) = instructions.partition(is_file);
     files.sort_unstable();
     files.into_iter().chain(others).flat_map(|line| [line, "\n"]).collect()
@@ -174,6 +178,9 @@ mod tests {
         // The order in which a folder is read is not the same everywhere.
         let read = |files: [&str; 2]| files.map(|file| format!("cargo:rerun-if-changed={file}\n")).concat();
         assert_eq!(instructions_in(&read(["b", "a"])), read(["a", "b"]));
+        // Of all others the order means something: the last value of a variable counts.
+        let in_order = "cargo:rustc-env=A=1\ncargo:rustc-env=A=rerun-if-changed=x\n";
+        assert_eq!(instructions_in(in_order), in_order);
     }
 
     // S3

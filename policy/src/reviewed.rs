@@ -100,8 +100,8 @@ pub fn counts_for(platform: &str) -> bool {
     platform.ends_with("-linux-gnu")
 }
 
-/// A version without its build metadata, which repeats the version of what is bundled.
-fn release(version: &CrateVersion) -> &str {
+/// A version without its build metadata, which repeats the version of what is bundled: as the list names it.
+pub fn release(version: &CrateVersion) -> &str {
     version.as_str().split('+').next().unwrap_or_default()
 }
 

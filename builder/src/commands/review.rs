@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use sealift_policy::name::{CrateName, CrateVersion};
 use sealift_policy::package_id::PackageId;
+use sealift_policy::reviewed::release;
 use sealift_policy::unit_graph::{Mode, Unit, UnitGraph};
 
 use super::build::wrapper;
@@ -191,11 +192,6 @@ impl Prepared {
             features,
         })
     }
-}
-
-/// Without build metadata, which nobody has to say.
-fn release(version: &CrateVersion) -> &str {
-    version.as_str().split('+').next().unwrap_or_default()
 }
 
 /// Lets cargo build the package up to the point where it runs the script.

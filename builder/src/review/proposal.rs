@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use sealift_policy::name::{CrateName, CrateVersion};
+use sealift_policy::name::CrateName;
 use sealift_policy::reviewed;
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub struct Judgement {
 #[expect(missing_docs, reason = "the fields are those of `sealift_policy::reviewed`")]
 pub struct Entry {
     pub package: CrateName,
-    pub versions: Vec<CrateVersion>,
+    pub versions: Vec<String>,
     pub why: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub compiles_c: bool,
@@ -245,7 +245,7 @@ fn entry(evidence: &Evidence) -> Entry {
         .filter(|(name, variable)| variable.is_read_by_own && !is_known(name));
     Entry {
         package: subject.package.clone(),
-        versions: vec![subject.version.clone()],
+        versions: vec![reviewed::release(&subject.version).to_owned()],
         why: String::new(),
         compiles_c,
         refused_features: asked(&subject.features_off),

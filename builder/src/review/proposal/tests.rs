@@ -20,7 +20,7 @@ fn clean() -> Evidence {
     let mut evidence = Evidence {
         subject: Subject {
             package: "x-sys".parse().unwrap(),
-            version: "1.0.0".parse().unwrap(),
+            version: "1.0.0+bundled.2".parse().unwrap(),
             profile: ProfileKind::Dev,
             features: names(&["static"]),
             features_off: names(&["fat-lto", "unrelated"]),

@@ -3,7 +3,7 @@
 //! Owns which process is which program, and where it works.
 //! Must not know which of it is harmless.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -69,7 +69,7 @@ pub struct Trace {
     pub seen: BTreeSet<Seen>,
     /// Uses of the network, and of sockets of the machine.
     pub network: BTreeSet<(Actor, String)>,
-    /// Lines that could not be read.
+    /// Different lines that could not be read.
     pub unread: usize,
 }
 
@@ -95,6 +95,7 @@ impl Trace {
     ) -> Self {
         let mut trace = Self::default();
         let mut waiting: BTreeMap<u32, Process> = BTreeMap::new();
+        let mut known = HashSet::new();
         let start = || Process {
             actor: Actor::Script,
             folder: folder.to_owned(),
@@ -105,6 +106,10 @@ impl Trace {
         for (number, lines) in processes {
             let mut process = waiting.remove(&number).unwrap_or_else(start);
             for line in lines.lines() {
+                // Every program starts with the same hundreds of calls.
+                if !changes_process(line) && !known.insert(format!("{}\n{}\n{line}", process.actor, process.folder)) {
+                    continue;
+                }
                 match strace::read(line) {
                     Some(Line::Call(call)) => {
                         if let Some(child) = child_of(&call) {
@@ -269,6 +274,13 @@ impl Serialize for Actor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// Whether a line may change what the process is, where it works, or which others there are.
+fn changes_process(line: &str) -> bool {
+    ["execve", "clone", "fork", "vfork", "chdir", "fchdir", "+++"]
+        .iter()
+        .any(|call| line.starts_with(call))
 }
 
 /// What each program does when it starts, or to resolve a path that it was given.

@@ -26,7 +26,7 @@ pub struct Review {
     /// Cargo's home for downloads [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub cargo_home: Option<PathBuf>,
-    /// Keep what the runs printed, left and did
+    /// Keep what the runs left in OUT_DIR, and their traces
     #[arg(long)]
     pub keep: bool,
     /// Print JSON, in which nothing is left out
@@ -51,6 +51,7 @@ Examples:
   sealift-builder review zstd-sys@2.0.16 --no-default-features --features legacy,std,zdict_builder
   sealift-builder review libz-sys@1.1.23 --features static --profile release --json
 
-The script is compiled in two places and runs five times in sandboxes that differ, watched by `strace`. The report says
-what it ran, read and looked for, and in what its runs differ; at its end is an entry for `policy/src/runs.toml`, or why
-there is none. It is evidence and no proof: whoever adds the entry has read the script. Needs strace and bubblewrap.";
+The script is compiled in two places and runs five times in sandboxes that differ, watched by
+`strace`. The report says what it ran, read and looked for, and in what its runs differ; at its end
+is an entry for `policy/src/runs.toml`, or why there is none. It is evidence and no proof: whoever
+adds the entry has read the script. Needs strace and bubblewrap.";

@@ -124,7 +124,7 @@ pub fn run(
 }
 
 /// Variables that the C compiler and the programs around it read, whatever a script says of them.
-const READ_BY_COMPILERS: [&str; 14] = [
+const READ_BY_COMPILERS: [&str; 15] = [
     "CCC_OVERRIDE_OPTIONS",
     "CLANG_NO_DEFAULT_CONFIG",
     "COMPILER_PATH",
@@ -134,6 +134,7 @@ const READ_BY_COMPILERS: [&str; 14] = [
     "DEPENDENCIES_OUTPUT",
     "GCC_EXEC_PREFIX",
     "LIBRARY_PATH",
+    "OBJCPLUS_INCLUDE_PATH",
     "OBJC_INCLUDE_PATH",
     "SDKROOT",
     "SOURCE_DATE_EPOCH",

@@ -131,8 +131,7 @@ impl World {
                 host_code: 2,
                 library: 1,
             },
-            witnesses: vec![],
-            witness_quorum: 0,
+            witness_policy: Default::default(),
             max_checkpoint_age_seconds: 1000,
             revoked: Revocations::default(),
         };

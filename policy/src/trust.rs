@@ -19,7 +19,9 @@ use crate::leaf::Leaf;
 use crate::local::OperatorProof;
 use crate::log::cosignature::WitnessVerifier;
 use crate::log::proof::ProofError;
-use crate::log::{LeafIndex, LogVerifier, TlogProof, TreeHash, TreeSize, VerifiedCheckpoint, VerifiedInclusion};
+use crate::log::{
+    LeafIndex, LogVerifier, TlogProof, TreeHash, TreeSize, VerifiedCheckpoint, VerifiedInclusion, WitnessPolicy,
+};
 use crate::manifest::{MalformedManifest, Manifest};
 use crate::name::{CrateName, CrateVersion, OperatorName, Toolchain};
 
@@ -32,7 +34,6 @@ const CLOCK_TOLERANCE: u64 = 3600;
 pub struct TrustPolicy {
     document: PolicyDocument,
     logs: BTreeMap<(OperatorName, u32), OperatorLog>,
-    witnesses: Vec<WitnessVerifier>,
 }
 
 /// The policy as it is written.
@@ -45,12 +46,10 @@ pub struct PolicyDocument {
     pub operators: Vec<Operator>,
     /// How many of them must have built the same bits.
     pub quorum: Quorum,
-    /// Keys of witnesses (C2SP vkeys of type 0x04).
+    /// Which witnesses must have cosigned a checkpoint, as text in the form of <https://c2sp.org/tlog-policy>. Without it
+    /// none is asked for.
     #[serde(default)]
-    pub witnesses: Vec<String>,
-    /// How many of the witnesses must have cosigned a checkpoint.
-    #[serde(default)]
-    pub witness_quorum: usize,
+    pub witness_policy: WitnessPolicy,
     /// Age beyond which a checkpoint is not used, in seconds.
     pub max_checkpoint_age_seconds: u64,
     /// What is not believed any more.
@@ -154,12 +153,6 @@ pub enum MalformedPolicy {
     /// A quorum of nobody.
     #[error("a quorum of 0 trusts everybody")]
     NoQuorum,
-    /// More witnesses asked for than there are.
-    #[error("the witness quorum is larger than the number of witnesses")]
-    WitnessQuorum,
-    /// A witness key that does not parse.
-    #[error("malformed witness key `{0}`")]
-    Witness(String),
 }
 
 /// A unit about which something is claimed.
@@ -279,14 +272,12 @@ pub enum Rejection {
         operator: OperatorName,
     },
     /// Not enough witnesses cosigned the checkpoint.
-    #[error("{found} of {needed} witnesses cosigned the checkpoint of operator `{operator}`")]
+    #[error("the {found} witnesses that cosigned the checkpoint of operator `{operator}` are not the quorum")]
     NotWitnessed {
         /// Whose.
         operator: OperatorName,
-        /// Distinct witnesses with a valid cosignature.
+        /// Distinct witnesses of the policy with a valid cosignature.
         found: usize,
-        /// What the policy asks for.
-        needed: usize,
     },
     /// Fewer distinct configured operators vouch than the class asks for.
     #[error("{found} of {needed} operators vouch for it")]
@@ -526,19 +517,18 @@ impl TrustPolicy {
                 });
             }
         }
-        let found = self
-            .witnesses
-            .iter()
-            .filter(|witness| is_cosigned(witness, checkpoint, freshness))
-            .count();
-        if found < self.document.witness_quorum {
-            return Err(Rejection::NotWitnessed {
+        let witnesses = &self.document.witness_policy;
+        let has_cosigned = |witness: &WitnessVerifier| is_cosigned(witness, checkpoint, freshness);
+        if witnesses.is_met(has_cosigned) {
+            Ok(())
+        } else {
+            Err(Rejection::NotWitnessed {
                 operator: operator.clone(),
-                found,
-                needed: self.document.witness_quorum,
-            });
+                found: (witnesses.witnesses().iter())
+                    .filter(|witness| has_cosigned(witness))
+                    .count(),
+            })
         }
-        Ok(())
     }
 
     fn check_frozen(
@@ -659,22 +649,12 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
                 }
             }
         }
-        let mut witnesses = vec![];
-        for text in &document.witnesses {
-            let witness: WitnessVerifier = text.parse().map_err(|_| MalformedPolicy::Witness(text.clone()))?;
+        for witness in document.witness_policy.witnesses() {
             if !keys.insert(*witness.public_key()) || !origins.insert(witness.name().clone()) {
                 return Err(MalformedPolicy::Twice(format!("witness `{}`", witness.name().as_str())));
             }
-            witnesses.push(witness);
         }
-        if document.witness_quorum > witnesses.len() {
-            return Err(MalformedPolicy::WitnessQuorum);
-        }
-        Ok(Self {
-            document,
-            logs,
-            witnesses,
-        })
+        Ok(Self { document, logs })
     }
 }
 

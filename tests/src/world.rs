@@ -346,8 +346,6 @@ fn trust_policy(operators: &[Operator], quorum: Quorum) -> serde_json::Value {
         "version": 1,
         "operators": operators,
         "quorum": {"host_code": quorum.host_code, "library": quorum.library},
-        "witnesses": [],
-        "witness_quorum": 0,
         "max_checkpoint_age_seconds": MAX_CHECKPOINT_AGE_SECONDS,
         "revoked": {"leaves": [], "unit_keys": [], "crates": [], "ranges": [], "toolchains": []},
     })

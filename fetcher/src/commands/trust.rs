@@ -58,12 +58,7 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
         "checkpoints     at most {} old",
         count(document.max_checkpoint_age_seconds / 3600, "hour")
     )?;
-    writeln!(
-        text,
-        "witnesses       {} of {}",
-        document.witness_quorum,
-        document.witnesses.len()
-    )?;
+    writeln!(text, "witnesses       {}", document.witness_policy.witnesses().len())?;
     for (log, size) in &logs {
         let seen = size.map_or("not seen yet".into(), |size| {
             format!("seen with {}", count(size, "entry"))

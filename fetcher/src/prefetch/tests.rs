@@ -230,13 +230,13 @@ async fn old_heads_and_a_clock_in_another_year_bring_nothing_and_raise_no_alarm(
 async fn witnesses_that_the_policy_asks_for_must_have_cosigned() {
     let world = World::with_units().await;
     let policy = world.policy_with(|document| {
-        document.witnesses = vec![world::witness()];
-        document.witness_quorum = 1;
+        let policy = format!("witness w {}\nquorum w\n", world::witness());
+        document.witness_policy = policy.parse().unwrap();
     });
     let fetched = world.fetch_as(&policy, NOW).await;
     assert_eq!(fetched.event.fetched, 0);
     assert!(
-        fetched.event.refused[0].reason.contains("0 of 1 witnesses"),
+        fetched.event.refused[0].reason.contains("the 0 witnesses"),
         "{:?}",
         fetched.event.refused
     );

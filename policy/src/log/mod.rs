@@ -12,6 +12,7 @@ pub mod number;
 pub mod proof;
 pub mod tile;
 pub mod tree;
+pub mod witnesses;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint, VerifiedCheckpoint};
 pub use key::{LogSigner, LogVerifier, Origin};
@@ -20,3 +21,4 @@ pub use number::{LeafIndex, TreeHash, TreeSize};
 pub use proof::{TlogProof, VerifiedInclusion};
 pub use tile::{EntryBundle, TilePath};
 pub use tree::Tree;
+pub use witnesses::WitnessPolicy;

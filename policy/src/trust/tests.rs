@@ -74,8 +74,7 @@ impl World {
                 host_code: 2,
                 library: 1,
             },
-            witnesses: vec![],
-            witness_quorum: 0,
+            witness_policy: WitnessPolicy::default(),
             max_checkpoint_age_seconds: 1000,
             revoked: Revocations::default(),
         };
@@ -351,20 +350,17 @@ fn a_checkpoint_without_enough_witnesses_does_not_count() {
     let key = ed25519_dalek::SigningKey::generate(&mut rand_core::OsRng);
     let key = [&[4], key.verifying_key().as_bytes().as_slice()].concat();
     let id = signed_note::key_id("witness", &key);
-    world.policy.witnesses = vec![format!(
+    world.policy.witness_policy = asks_for(&format!(
         "witness+{id:08x}+{}",
         base64::prelude::BASE64_STANDARD.encode(&key)
-    )];
-    world.policy.witness_quorum = 1;
-    let refused = world.verify(&world.manifest().to_canonical(), &world.proofs());
-    assert!(matches!(
-        refused,
-        Err(Rejection::NotWitnessed {
-            found: 0,
-            needed: 1,
-            ..
-        })
     ));
+    let refused = world.verify(&world.manifest().to_canonical(), &world.proofs());
+    assert!(matches!(refused, Err(Rejection::NotWitnessed { found: 0, .. })));
+}
+
+/// A policy that asks for the cosignature of one witness.
+fn asks_for(key: &str) -> WitnessPolicy {
+    format!("witness w {key}\nquorum w\n").parse().unwrap()
 }
 
 // T17
@@ -377,8 +373,7 @@ fn a_cosignature_from_the_future_does_not_count() {
     let key = [&[4], witness.verifying_key().as_bytes().as_slice()].concat();
     let id = signed_note::key_id("witness", &key);
     let encode = |bytes: &[u8]| base64::prelude::BASE64_STANDARD.encode(bytes);
-    world.policy.witnesses = vec![format!("witness+{id:08x}+{}", encode(&key))];
-    world.policy.witness_quorum = 1;
+    world.policy.witness_policy = asks_for(&format!("witness+{id:08x}+{}", encode(&key)));
     let verify = |time: u64| {
         let mut proofs = world.proofs();
         for proof in &mut proofs {
@@ -670,14 +665,12 @@ fn an_inclusion_of_another_leaf_or_in_another_log_says_nothing() {
 #[test]
 fn a_policy_that_would_count_somebody_twice_is_refused() {
     let world = World::new(Class::Library);
-    let changes: [fn(&mut PolicyDocument); 7] = [
+    let changes: [fn(&mut PolicyDocument); 5] = [
         |policy| policy.version = 2,
         |policy| policy.quorum.library = 0,
         |policy| policy.quorum.host_code = 0,
-        |policy| policy.witness_quorum = 1,
         |policy| policy.operators[1].name = policy.operators[0].name.clone(),
         |policy| policy.operators[1].logs = policy.operators[0].logs.clone(),
-        |policy| policy.witnesses = vec!["nonsense".into()],
     ];
     for change in changes {
         let mut document = world.policy.clone();
@@ -719,14 +712,10 @@ fn a_key_an_origin_and_an_epoch_are_each_there_once() {
     };
     assert!(refused(&|policy| policy.operators[0].logs.push(epoch(1))));
     assert!(!refused(&|policy| policy.operators[0].logs.push(epoch(2))));
-    assert!(refused(&|policy| policy.witnesses = vec![witness("w", &alpha)]));
-    assert!(refused(
-        &|policy| policy.witnesses = vec![witness("sealift/alpha/1", &stranger)]
-    ));
-    assert!(refused(
-        &|policy| policy.witnesses = vec![witness("v", &stranger), witness("w", &stranger)]
-    ));
-    assert!(!refused(&|policy| policy.witnesses = vec![witness("w", &stranger)]));
+    let witnessed = |key: String| move |policy: &mut PolicyDocument| policy.witness_policy = asks_for(&key);
+    assert!(refused(&witnessed(witness("w", &alpha))));
+    assert!(refused(&witnessed(witness("sealift/alpha/1", &stranger))));
+    assert!(!refused(&witnessed(witness("w", &stranger))));
 }
 
 #[test]
@@ -760,7 +749,7 @@ fn the_policy_file_keeps_its_golden_form() {
     let text =
         r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"max_checkpoint_age_seconds":604800}"#;
     let policy: TrustPolicy = serde_json::from_str(text).unwrap();
-    insta::assert_snapshot!(serde_json::to_string(&policy).unwrap(), @r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"witnesses":[],"witness_quorum":0,"max_checkpoint_age_seconds":604800,"revoked":{"leaves":[],"unit_keys":[],"crates":[],"ranges":[],"toolchains":[]}}"#);
+    insta::assert_snapshot!(serde_json::to_string(&policy).unwrap(), @r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"witness_policy":"quorum none\n","max_checkpoint_age_seconds":604800,"revoked":{"leaves":[],"unit_keys":[],"crates":[],"ranges":[],"toolchains":[]}}"#);
     assert!(serde_json::from_str::<TrustPolicy>(&text.replace("version\":1", "version\":1,\"extra\":1")).is_err());
 }
 
@@ -784,10 +773,10 @@ fn t18_the_key_of_a_log_is_no_witness_under_another_name() {
     let key = *document.operators[0].logs[0].vkey.public_key();
     let encoded = [&[0x04], key.as_slice()].concat();
     let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &encoded);
-    document.witnesses = vec![format!(
+    document.witness_policy = asks_for(&format!(
         "witness+{:08x}+{text}",
         signed_note::key_id("witness", &encoded)
-    )];
+    ));
     assert!(matches!(
         TrustPolicy::try_from(document),
         Err(MalformedPolicy::Twice(_))

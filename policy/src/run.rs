@@ -84,7 +84,10 @@ impl RunDocument {
             let name = feature.to_uppercase().replace('-', "_");
             self.run_env.contains_key(&format!("CARGO_FEATURE_{name}"))
         };
-        reviewed::run(&self.package.name, &self.package.version, has_feature)
+        let reviewed = reviewed::run(&self.package.name, &self.package.version, has_feature)?;
+        // For another target another C compiler runs, with headers of its own, which nobody looks at.
+        let is_crossing = told("HOST") != told("TARGET");
+        (!reviewed.compiles_c || !is_crossing).then_some(reviewed)
     }
 
     /// Whether everything that the script asks the system is answered, and nothing else.
@@ -153,6 +156,10 @@ mod tests {
         assert!(reviewed(("PROFILE", "debug")));
         assert!(!reviewed(("TARGET", "x86_64-unknown-linux-musl")));
         assert!(!reviewed(("HOST", "aarch64-apple-darwin")));
+        assert!(
+            !reviewed(("TARGET", "aarch64-unknown-linux-gnu")),
+            "another C compiler runs"
+        );
         assert!(!reviewed(("CARGO_ENCODED_RUSTFLAGS", "-C\u{1f}target-cpu=native")));
     }
 

@@ -82,6 +82,11 @@ fn t13_sixteen_signatures_are_accepted_and_a_thousand_are_not() {
         let refused = verify(&format!("{TEXT}\n{}{}", strangers(count), signed(&key)), key.verifier());
         assert_eq!(refused, Err(NoteError::TooLarge));
     }
+    let rest = format!("\n\n{}", signed(&key));
+    let longest = "x".repeat(MAX_BYTES - rest.len()) + &rest;
+    assert!(SignedNote::parse(longest.as_bytes()).is_ok());
+    let one_more = SignedNote::parse(format!("x{longest}").as_bytes());
+    assert_eq!(one_more, Err(NoteError::TooLarge));
     let long = format!("{}\n\n{}", "x".repeat(MAX_BYTES), signed(&key));
     assert_eq!(verify(&long, key.verifier()), Err(NoteError::TooLarge));
 }

@@ -66,6 +66,9 @@ pub fn trust_policy(data: &[u8]) {
         );
         let toolchain = WORLD.document.compiler().toolchain().expect("it has one");
         assert!(!revoked.toolchains.contains(&toolchain));
-        assert!(document.witness_policy.is_met(|_| false), "no witness has seen these logs");
+        assert!(
+            document.witness_policy.is_met(|_| false),
+            "no witness has seen these logs"
+        );
     }
 }

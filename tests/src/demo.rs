@@ -30,6 +30,8 @@ struct Stage {
     downloads: Downloads,
     folder: PathBuf,
     workload: Workload,
+    /// Dev is among them.
+    profiles: Vec<Profile>,
     progress: Progress,
 }
 
@@ -47,11 +49,11 @@ struct Compared {
     sealift: Built,
 }
 
-/// Runs it.
+/// Runs it for these profiles; dev, on which the promises are shown, must be one of them.
 ///
 /// # Errors
 /// If something does not work, or a promise is not kept.
-pub fn run(programs: &Programs) -> Result<()> {
+pub fn run(programs: &Programs, profiles: Vec<Profile>) -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("demo-")
         .tempdir_in(temporary_folder())?;
@@ -60,6 +62,7 @@ pub fn run(programs: &Programs) -> Result<()> {
         downloads: Downloads::of(programs)?,
         folder: folder.path().to_owned(),
         workload: Workload::named(WORKLOAD)?,
+        profiles,
         progress: Progress::of(STEPS),
     };
     stage.progress.say(&format!(
@@ -91,10 +94,11 @@ impl Stage {
         let step = self
             .progress
             .step("both build its crates.io closure twice, and publish");
-        world.publish(&Source::Crate(self.workload), &Profile::ALL, |name, line| {
+        world.publish(&Source::Crate(self.workload), &self.profiles, |name, line| {
             step.detail(&format!("{name}: {line}"))
         })?;
-        step.done("check, dev, release; bit for bit alike or not at all");
+        let profiles: Vec<_> = self.profiles.iter().map(ToString::to_string).collect();
+        step.done(&format!("{}; bit for bit alike or not at all", profiles.join(", ")));
         Ok(world)
     }
 
@@ -116,7 +120,7 @@ impl Stage {
     /// Builds plainly and through Sealift, in each profile.
     fn compare(&self, newcomer: &Newcomer, world: &World) -> Result<Vec<Compared>> {
         let mut compared = Vec::new();
-        for profile in Profile::ALL {
+        for &profile in &self.profiles {
             let args = || profile.cargo_args().iter().copied();
             let target = newcomer.target.with_file_name("target-plain");
             let step = self
@@ -158,7 +162,7 @@ impl Stage {
 
     /// Runs the plain program and Sealift's on the same input.
     fn behave_alike(&self, newcomer: &Newcomer) -> Result<()> {
-        for profile in [Profile::Dev, Profile::Release] {
+        for &profile in self.profiles.iter().filter(|profile| profile.folder().is_some()) {
             let outputs = ["target-plain", "target"].map(|target| {
                 let program = newcomer.program(&newcomer.target.with_file_name(target), profile, self.workload);
                 let version = crate::child::run(crate::env::clean_command(&program).arg(self.workload.probe))?

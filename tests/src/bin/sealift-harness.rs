@@ -24,7 +24,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Runs the main job on loopback and shows what is promised
-    Demo,
+    Demo {
+        /// Only these besides dev, on which the promises are shown; may be given several times. All otherwise
+        #[arg(long = "profile", value_enum, value_name = "PROFILE")]
+        profiles: Vec<ProfileArg>,
+    },
     /// Starts a service and operators on loopback, or lets the operators of a running world build and publish
     World {
         /// Where everything is kept
@@ -86,6 +90,16 @@ enum ProfileArg {
     Release,
 }
 
+impl From<ProfileArg> for Profile {
+    fn from(profile: ProfileArg) -> Self {
+        match profile {
+            ProfileArg::Check => Self::Check,
+            ProfileArg::Dev => Self::Dev,
+            ProfileArg::Release => Self::Release,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -99,7 +113,11 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let programs = Programs::beside_this_one()?;
     match command {
-        Command::Demo => demo::run(&programs),
+        Command::Demo { profiles } => {
+            let chosen: Vec<Profile> = profiles.into_iter().map(Profile::from).collect();
+            let shown = |profile: &Profile| chosen.is_empty() || *profile == Profile::Dev || chosen.contains(profile);
+            demo::run(&programs, Profile::ALL.into_iter().filter(shown).collect())
+        }
         Command::World {
             dir,
             command: Some(WorldCommand::Build { source }),
@@ -118,19 +136,12 @@ fn run(command: Command) -> Result<()> {
             profile,
             runs,
         } => {
-            let profile = match profile {
-                ProfileArg::Check => Profile::Check,
-                ProfileArg::Dev => Profile::Dev,
-                ProfileArg::Release => Profile::Release,
+            let plan = bench::Plan {
+                workload: Workload::named(&workload)?,
+                profile: profile.into(),
+                runs: runs.max(1),
             };
-            bench::run_plan(
-                &bench::Plan {
-                    workload: Workload::named(&workload)?,
-                    profile,
-                    runs: runs.max(1),
-                },
-                &programs,
-            )
+            bench::run_plan(&plan, &programs)
         }
         Command::Corpus {
             names,

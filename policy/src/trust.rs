@@ -548,7 +548,7 @@ impl TrustPolicy {
     }
 
     /// The outputs must be of the crate and the kind that the key speaks of.
-    fn check_outputs(&self, subject: &Subject<'_>, manifest: &Manifest) -> Result<(), Rejection> {
+    pub fn check_outputs(&self, subject: &Subject<'_>, manifest: &Manifest) -> Result<(), Rejection> {
         let document = subject.document;
         let named = manifest.crate_name() == Some(document.crate_name());
         let roles: Vec<_> = manifest.outputs.iter().map(|output| output.role).collect();
@@ -584,6 +584,16 @@ impl TrustPolicy {
         }
     }
 
+    /// Whether an entry of a log is a statement that the policy took back: by its manifest, its unit, or its place.
+    pub fn is_revoked(&self, unit_key: UnitKey, statement: &Statement) -> bool {
+        let revoked = &self.document.revoked;
+        revoked.leaves.contains(&statement.manifest)
+            || revoked.unit_keys.contains(&unit_key)
+            || self
+                .range_of(&statement.operator, statement.epoch, statement.index)
+                .is_some()
+    }
+
     fn check_leaf(&self, manifest: Digest) -> Result<(), Rejection> {
         if self.document.revoked.leaves.contains(&manifest) {
             Err(Rejection::Revoked(format!("manifest {manifest}")))
@@ -593,17 +603,20 @@ impl TrustPolicy {
     }
 
     fn check_range(&self, operator: &OperatorName, epoch: u32, inclusion: &VerifiedInclusion) -> Result<(), Rejection> {
-        let index = u64::from(inclusion.index());
-        let hit = |range: &&RevokedRange| {
-            range.operator == *operator && range.epoch == epoch && (range.start..range.end).contains(&index)
-        };
-        match self.document.revoked.ranges.iter().find(hit) {
+        match self.range_of(operator, epoch, inclusion.index()) {
             Some(range) => Err(Rejection::Revoked(format!(
                 "entries {} to {} of operator `{operator}`",
                 range.start, range.end
             ))),
             None => Ok(()),
         }
+    }
+
+    fn range_of(&self, operator: &OperatorName, epoch: u32, index: LeafIndex) -> Option<&RevokedRange> {
+        let hit = |range: &&RevokedRange| {
+            range.operator == *operator && range.epoch == epoch && (range.start..range.end).contains(&index.value())
+        };
+        self.document.revoked.ranges.iter().find(hit)
     }
 }
 

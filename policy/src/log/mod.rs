@@ -3,6 +3,7 @@
 //! Owns the texts and the Merkle arithmetic (on top of `signed_note` and `tlog_tiles`).
 //! Must not know what a leaf means, where files lie, what time it is, or who is trusted.
 
+pub mod audit_report;
 pub mod checkpoint;
 pub mod cosignature;
 pub mod key;
@@ -14,6 +15,7 @@ pub mod tile;
 pub mod tree;
 pub mod witnesses;
 
+pub use audit_report::{AuditStatement, Verdict};
 pub use checkpoint::{Checkpoint, SignedCheckpoint, VerifiedCheckpoint};
 pub use key::{LogSigner, LogVerifier, Origin};
 pub use merkle::{ConsistencyProof, InclusionProof};

@@ -23,6 +23,7 @@ mod profiles;
 mod projects;
 mod protocol;
 mod quorum;
+mod readers;
 mod reproduce;
 mod reuse;
 mod review;

@@ -9,13 +9,13 @@ use serde_json::json;
 
 use crate::operator::{Operator, library, policy_document, proc_macro};
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     address: String,
 }
 
 impl Process {
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let mut child = program()
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -34,8 +34,13 @@ impl Process {
         Self { child, address }
     }
 
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Sends a request head and a body, and returns the whole answer.
-    fn ask(&self, head: &str, body: &[u8]) -> String {
+    pub(crate) fn ask(&self, head: &str, body: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         write!(
@@ -66,7 +71,7 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_sealift-service"))
 }
 
-fn data(operators: &[&Operator]) -> tempfile::TempDir {
+pub(crate) fn data(operators: &[&Operator]) -> tempfile::TempDir {
     let data = crate::world::folder();
     fs_err::write(data.path().join("service.toml"), "trust_policy = \"policy.json\"\n").unwrap();
     fs_err::write(data.path().join("policy.json"), policy_document(operators).to_string()).unwrap();

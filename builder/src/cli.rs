@@ -1,5 +1,6 @@
 //! The command line. Owns names and help of commands and options; must not know what they do.
 
+mod audit;
 mod review;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use sealift_policy::name::{CrateName, CrateVersion, FeatureName, OperatorName};
 use sealift_policy::request::profile::ProfileKind;
 
+pub use self::audit::Audit;
 pub use self::review::Review;
 use crate::source::Source;
 
@@ -36,6 +38,9 @@ pub enum Command {
     Nightly(Nightly),
     /// Submit what was signed but not submitted yet, and a fresh checkpoint
     Submit(Submit),
+    /// Check everything that operators have logged, from static files only; for people who trust nobody
+    #[command(after_help = audit::EXIT_CODES)]
+    Audit(Audit),
     /// Sign what is staged (started by `build`; talks over standard input and output)
     #[command(hide = true)]
     Sign(Sign),

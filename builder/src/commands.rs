@@ -1,5 +1,6 @@
 //! The commands. Owns exit codes and how errors are shown; each command has a file of its own.
 
+mod audit;
 mod build;
 mod clock;
 mod init;
@@ -45,6 +46,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Review(options) => review::run(&options),
         Command::Nightly(options) => nightly::run(&options),
         Command::Submit(options) => submit::run(&options),
+        Command::Audit(options) => audit::run(&options),
         Command::Sign(options) => sign::run(&options),
         Command::Sandbox(options) => sandbox::run(options),
     };

@@ -1,5 +1,5 @@
 //! The one way in which this crate writes a file that must survive a crash: temporary file, fsync, rename, fsync of the
-//! folder. Must not know what is written.
+//! folder; and reading one that may not be there. Must not know what is written.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -29,6 +29,18 @@ pub fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
+}
+
+/// The content of a file; `None` when it does not exist.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs_err::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Creates a folder with its parents; each new entry is durable.

@@ -72,7 +72,7 @@ impl FolderStore {
 
 impl LogStore for FolderStore {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        read_if_there(&self.folder.join(path))
+        durable::read(&self.folder.join(path))
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
@@ -92,18 +92,10 @@ impl LogStore for FolderStore {
     }
 
     fn seen(&self) -> io::Result<Option<Vec<u8>>> {
-        read_if_there(&self.seen)
+        durable::read(&self.seen)
     }
 
     fn set_seen(&self, head: &[u8]) -> io::Result<()> {
         durable::write_mode(&self.seen, head, 0o600)
-    }
-}
-
-fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs_err::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }

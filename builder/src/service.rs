@@ -44,6 +44,12 @@ pub enum ServiceError {
         /// What it said.
         said: String,
     },
+    /// More bytes than what was asked for can have.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(u64),
+    /// What was received could not be kept.
+    #[error("failed to keep what was received")]
+    Write(#[source] std::io::Error),
     /// An answer that does not fit.
     #[error("the service gave an unexpected answer")]
     Unexpected,
@@ -91,6 +97,15 @@ impl Service {
         })
     }
 
+    /// Another service by the same means: reading the system's certificates takes a while.
+    #[cfg(test)]
+    pub(crate) fn at(&self, url: &str) -> Self {
+        Self {
+            client: self.client.clone(),
+            url: url.to_owned(),
+        }
+    }
+
     /// The checkpoint that is published for a log.
     ///
     /// # Errors
@@ -106,6 +121,45 @@ impl Service {
                 said: body(answer).await.unwrap_or_default(),
             }),
         }
+    }
+
+    /// An object as it is stored, in `out`; `None` when there is none. Returns its length.
+    ///
+    /// # Errors
+    /// When it cannot be had, or is longer than `limit`.
+    pub async fn download(
+        &self,
+        path: &ObjectPath,
+        limit: u64,
+        out: &mut impl std::io::Write,
+    ) -> Result<Option<u64>, ServiceError> {
+        let mut answer = retried(|| self.client.get(format!("{}{path}", self.url))).await?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+            status => {
+                let said = String::new();
+                return Err(ServiceError::Refused { status, said });
+            }
+        }
+        let mut length = 0;
+        while let Some(chunk) = answer.chunk().await.map_err(ServiceError::Unreachable)? {
+            length += chunk.len() as u64;
+            if length > limit {
+                return Err(ServiceError::TooLong(limit));
+            }
+            out.write_all(&chunk).map_err(ServiceError::Write)?;
+        }
+        Ok(Some(length))
+    }
+
+    /// As [`Self::download`], in memory.
+    ///
+    /// # Errors
+    /// As [`Self::download`].
+    pub async fn read(&self, path: &ObjectPath, limit: u64) -> Result<Option<Vec<u8>>, ServiceError> {
+        let mut bytes = Vec::new();
+        Ok(self.download(path, limit, &mut bytes).await?.map(|_| bytes))
     }
 
     /// Whether the service has an object.

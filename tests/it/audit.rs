@@ -1,10 +1,13 @@
 //! What was fetched is compiled once more and compared: honest operators are confirmed, a forger whom the user trusts is
-//! found out.
+//! found out. An auditor who reads all logs names both sides.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sealift_policy::local::CallKind;
 use sealift_policy::manifest::Role;
+use sealift_tests::child;
+use sealift_tests::env::clean_command;
 use sealift_tests::liar::Liar;
 use sealift_tests::workload::Profile;
 use sealift_tests::world::{Access, Quorum, World};
@@ -27,6 +30,9 @@ fn an_audit_confirms_what_is_honest_and_names_what_a_trusted_operator_forged() {
     let person = Person::with(Project::Greeter);
     let built = person.sealift(&honest, ["build"]);
     assert!(built.units.fetched_hits() > 3, "{:#?}", built.units);
+    let auditor = folder.path().join("auditor");
+    let all = audit_logs(&honest, &auditor, 0);
+    assert_eq!(all["verdict"], "fine", "{all:#}");
     let report = audit(&person, &honest, 0);
     assert_eq!(report["reproduced"], built.units.fetched_hits(), "{report:#}");
 
@@ -45,6 +51,17 @@ fn an_audit_confirms_what_is_honest_and_names_what_a_trusted_operator_forged() {
     let key = indoc.unit_key.expect("it was handled");
     liar.lie_about(&world.access().url, key, Role::ProcMacro, now)
         .expect("a lie");
+
+    let all = audit_logs(&world.access(), &auditor, 3);
+    let found = &all["findings"][0]["detail"];
+    assert_eq!(
+        (&all["logs"][0]["known"], &found["finding"], &found["unit_key"]),
+        (&all["logs"][0]["size"], &"disagreement".into(), &key.to_string().into()),
+        "what was read before is not read again, and the lie is found: {all:#}"
+    );
+    for (index, operator) in ["alpha", "liar"].into_iter().enumerate() {
+        assert_eq!(found["statements"][index]["log"]["operator"], operator, "{all:#}");
+    }
 
     let trusting = only(&world.access(), "liar", folder.path());
     let mut deceived = Person::with(Project::Greeter);
@@ -70,12 +87,12 @@ fn an_audit_confirms_what_is_honest_and_names_what_a_trusted_operator_forged() {
         "fetched/manifest.json",
         "compiled/manifest.json",
     ] {
-        assert!(std::path::Path::new(evidence).join(name).is_file(), "{name}");
+        assert!(Path::new(evidence).join(name).is_file(), "{name}");
     }
 }
 
 /// The world with one operator trusted and no other.
-fn only(access: &Access, name: &str, folder: &std::path::Path) -> Access {
+fn only(access: &Access, name: &str, folder: &Path) -> Access {
     let text = fs_err::read_to_string(&access.trust_policy).expect("a trust policy");
     let mut policy: Value = serde_json::from_str(&text).expect("JSON");
     let operators = policy["operators"].as_array_mut().expect("a list");
@@ -88,7 +105,17 @@ fn only(access: &Access, name: &str, folder: &std::path::Path) -> Access {
     }
 }
 
-/// The report of an audit that ends with this code.
+/// The report of an auditor who reads all logs, and ends with this code.
+fn audit_logs(access: &Access, data: &Path, code: i32) -> Value {
+    let mut command = clean_command(PROGRAMS.builder());
+    command.args(["audit", "--json", "--service", &access.url, "--trust-policy"]);
+    command.arg(&access.trust_policy).arg("--data").arg(data);
+    let said = child::run(&mut command).expect("started");
+    assert_eq!(said.status.code(), Some(code), "{}\n{}", said.stdout, said.stderr);
+    serde_json::from_str(&said.stdout).expect("JSON on standard output")
+}
+
+/// The report of an audit of one project that ends with this code.
 fn audit(person: &Person, access: &Access, code: i32) -> Value {
     let args = ["audit", "--sample", "100", "--json", "--", "build", "--locked"];
     let said = person

@@ -12,6 +12,7 @@
 
 pub mod agreement;
 pub mod choice;
+pub mod closure;
 pub mod finding;
 pub mod log;
 pub mod metrics;

@@ -57,7 +57,8 @@ fn is_same_call(a: &CallSummary, b: &CallSummary) -> bool {
     without_externs(a) == without_externs(b)
 }
 
-fn differing_manifest(a: &Manifest, b: &Manifest) -> Vec<String> {
+/// Which parts of two manifests of one unit differ.
+pub fn differing_manifest(a: &Manifest, b: &Manifest) -> Vec<String> {
     let mut what = Vec::new();
     for output in &a.outputs {
         if b.output(output.role).is_none_or(|other| other.sha256 != output.sha256) {

@@ -31,8 +31,12 @@ fn an_audit_confirms_what_is_honest_and_names_what_a_trusted_operator_forged() {
     let built = person.sealift(&honest, ["build"]);
     assert!(built.units.fetched_hits() > 3, "{:#?}", built.units);
     let auditor = folder.path().join("auditor");
-    let all = audit_logs(&honest, &auditor, 0);
+    let all = audit_logs(&honest, &auditor, "2", 0);
     assert_eq!(all["verdict"], "fine", "{all:#}");
+    for unit in all["rebuilt"].as_array().expect("a list") {
+        assert_eq!(unit["outcome"]["outcome"], "reproduced", "{all:#}");
+    }
+    assert_eq!(all["rebuilt"].as_array().map(Vec::len), Some(2), "{all:#}");
     let report = audit(&person, &honest, 0);
     assert_eq!(report["reproduced"], built.units.fetched_hits(), "{report:#}");
 
@@ -52,7 +56,7 @@ fn an_audit_confirms_what_is_honest_and_names_what_a_trusted_operator_forged() {
     liar.lie_about(&world.access().url, key, Role::ProcMacro, now)
         .expect("a lie");
 
-    let all = audit_logs(&world.access(), &auditor, 3);
+    let all = audit_logs(&world.access(), &auditor, "0", 3);
     let found = &all["findings"][0]["detail"];
     assert_eq!(
         (&all["logs"][0]["known"], &found["finding"], &found["unit_key"]),
@@ -63,7 +67,20 @@ fn an_audit_confirms_what_is_honest_and_names_what_a_trusted_operator_forged() {
         assert_eq!(found["statements"][index]["log"]["operator"], operator, "{all:#}");
     }
 
+    // Where nobody contradicts the liar, building it again does.
     let trusting = only(&world.access(), "liar", folder.path());
+    let all = audit_logs(&trusting, &folder.path().join("another-auditor"), "1", 3);
+    let found = &all["rebuilt"][0];
+    assert_eq!(
+        (
+            &found["unit_key"],
+            &found["outcome"]["outcome"],
+            &found["outcome"]["what"][0]
+        ),
+        (&key.to_string().into(), &"diverged".into(), &"output proc-macro".into()),
+        "{all:#}"
+    );
+
     let mut deceived = Person::with(Project::Greeter);
     deceived.empty_store("another-store");
     let built = deceived.sealift(&trusting, ["build"]);
@@ -105,10 +122,18 @@ fn only(access: &Access, name: &str, folder: &Path) -> Access {
     }
 }
 
-/// The report of an auditor who reads all logs, and ends with this code.
-fn audit_logs(access: &Access, data: &Path, code: i32) -> Value {
+/// The report of an auditor who reads all logs and builds a sample again, and ends with this code.
+fn audit_logs(access: &Access, data: &Path, sample: &str, code: i32) -> Value {
     let mut command = clean_command(PROGRAMS.builder());
-    command.args(["audit", "--json", "--service", &access.url, "--trust-policy"]);
+    command.args([
+        "audit",
+        "--json",
+        "--sample",
+        sample,
+        "--service",
+        &access.url,
+        "--trust-policy",
+    ]);
     command.arg(&access.trust_policy).arg("--data").arg(data);
     let said = child::run(&mut command).expect("started");
     assert_eq!(said.status.code(), Some(code), "{}\n{}", said.stdout, said.stderr);

@@ -71,6 +71,8 @@ pub struct LookedAt {
     pub bytes: u64,
     /// Proof files.
     pub proofs: u64,
+    /// Units that came out as they were logged while a sample was built again, besides the sample.
+    pub rebuilt_besides: u64,
 }
 
 /// A finding with what people are told.
@@ -132,6 +134,7 @@ impl Report {
             outputs,
             bytes,
             proofs,
+            rebuilt_besides,
         } = self.looked_at;
         let megabytes = bytes as f64 / 1e6;
         line(format!(
@@ -139,6 +142,11 @@ impl Report {
         ));
         for rebuilt in &self.rebuilt {
             line(format!("rebuilt {rebuilt}"));
+        }
+        if !self.rebuilt.is_empty() {
+            line(format!(
+                "on the way, {rebuilt_besides} other units came out as they were logged"
+            ));
         }
         for finding in &self.findings {
             let word = match finding.severity {

@@ -588,7 +588,8 @@ fn a_report_keeps_its_golden_form() {
         "units": 1,
         "outputs": 2,
         "bytes": 4200000,
-        "proofs": 3
+        "proofs": 3,
+        "rebuilt_besides": 0
       },
       "findings": [
         {
@@ -629,6 +630,7 @@ fn people_and_monitors_are_told_the_same() {
     log 1 of `alpha`: 3 leaves, 1 new
     3 leaves compared (0 revoked), 1 units, 2 outputs (4.2 MB), 3 proofs
     rebuilt memchr@2.7.4 (unit 2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683): DIVERGED in output rlib
+    on the way, 0 other units came out as they were logged
     WRONG: log 1 of `alpha`: entry 2 is no leaf: malformed leaf
     verdict: misbehaviour (seed 00000000000000ff)
     ");

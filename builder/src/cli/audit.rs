@@ -30,6 +30,12 @@ pub struct Audit {
     /// Name of the auditor, for its key: lower-case letters, digits and inner `-`. Counts when the key is made
     #[arg(long, value_name = "NAME", default_value = "auditor")]
     pub name: OperatorName,
+    /// Build so many units again, chosen at random among those of this machine's toolchain, and compare
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub sample: usize,
+    /// Compile and run build scripts of the sample without a sandbox. What is built can then read the auditor's key
+    #[arg(long)]
+    pub no_sandbox: bool,
     /// What random choices are made by, to repeat an audit: the report names it [default: a new one]
     #[arg(long, value_name = "HEX")]
     pub seed: Option<Seed>,

@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use rand_core::RngCore as _;
-use sealift_policy::digest::Digest;
+use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::log::{LogSigner, Verdict};
 use sealift_policy::trust::TrustPolicy;
 
-use super::{Outcome, clock, print, runtime};
+use super::{Outcome, build, clock, print, runtime};
 use crate::audit::choice::Seed;
+use crate::audit::rebuild::{self, Rebuilder, Rebuilt};
 use crate::audit::record::Record;
 use crate::audit::report::{Report, Reported, verdict};
-use crate::audit::{self, Scope, metrics, published};
+use crate::audit::{self, Audit, Scope, metrics, published};
 use crate::cli;
 use crate::key_file::{self, KeyFileError};
 use crate::progress::say;
@@ -38,8 +39,14 @@ pub(super) fn run(options: &cli::Audit) -> anyhow::Result<Outcome> {
         now: clock::now(),
     };
     let service = Service::new(&options.service)?;
-    let found = runtime()?.block_on(audit::audit(&service, &policy, &record, scope))?;
-    let rebuilt = Vec::new();
+    let runtime = runtime()?;
+    let mut found = runtime.block_on(audit::audit(&service, &policy, &record, scope))?;
+    let mut rebuilt = Vec::new();
+    if options.sample > 0 {
+        let (units, besides) = rebuild(options, &record, &service, &runtime, &found, scope.seed)?;
+        rebuilt = units;
+        found.looked_at.rebuilt_besides = besides;
+    }
     let mut findings: Vec<Reported> = found.findings.into_iter().map(Reported::from).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let report = Report {
@@ -77,6 +84,47 @@ pub(super) fn run(options: &cli::Audit) -> anyhow::Result<Outcome> {
 }
 
 const MISBEHAVIOUR: u8 = 3;
+
+/// Builds a sample again; also gives how many other units came out as they were logged.
+fn rebuild(
+    options: &cli::Audit,
+    record: &Record,
+    service: &Service,
+    runtime: &tokio::runtime::Runtime,
+    found: &Audit,
+    seed: Seed,
+) -> anyhow::Result<(Vec<Rebuilt>, u64)> {
+    let tools = build::tools(record.root(), &record.root().join("cargo-home"), options.no_sandbox)?;
+    let (agreed, documents) = rebuild::known(record, &found.agreed)?;
+    let rebuilder = Rebuilder {
+        tools: &tools,
+        service,
+        runtime,
+        agreed,
+        documents,
+        work: record.root().join("work"),
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let comparable = rebuilder.comparable();
+    say(&format!(
+        "{} of {} units are of this machine's toolchain; {} of them are built again",
+        comparable.len(),
+        rebuilder.agreed.len(),
+        options.sample.min(comparable.len())
+    ));
+    let (mut rebuilt, mut besides): (Vec<Rebuilt>, u64) = (Vec::new(), 0);
+    for key in seed.choose(comparable, UnitKey::to_string, options.sample) {
+        let built = rebuilder.rebuild(key)?;
+        besides += built.besides;
+        for unit in built.rebuilt {
+            say(&unit.to_string());
+            if rebuilt.iter().all(|known| known.unit_key != unit.unit_key) {
+                rebuilt.push(unit);
+            }
+        }
+    }
+    Ok((rebuilt, besides))
+}
 
 /// The auditor's key; the first audit makes it.
 fn key(path: &Path, options: &cli::Audit) -> anyhow::Result<LogSigner> {

@@ -52,24 +52,7 @@ impl Builder {
     pub(super) fn new(data: &Path, service: &str, how: &How) -> anyhow::Result<Self> {
         let data = Data::open(data)?;
         let lock = lock(&data.build_lock())?;
-        let this = std::env::current_exe()?;
-        let sandbox = if how.no_sandbox {
-            say("warning: no sandbox: what is compiled can read the signing key and reach the network");
-            None
-        } else {
-            sandbox::check().context(
-                "failed to make a sandbox\nhint: install bubblewrap, or give `--no-sandbox` if you trust every crate",
-            )?;
-            Some(this.clone())
-        };
-        let toolchain = Toolchain::find(Path::new("/"))?;
-        fs_err::create_dir_all(data.cargo_home())?;
-        let tools = Tools {
-            cargo: Cargo::new(&toolchain, &data.cargo_home())?,
-            wrapper: wrapper(&this)?,
-            sandbox,
-            secret: data.root().to_owned(),
-        };
+        let tools = tools(data.root(), &data.cargo_home(), how.no_sandbox)?;
         Ok(Self {
             service: Service::new(service)?,
             tools,
@@ -237,6 +220,28 @@ fn plans(built: &[Generated], first: &Captured) -> BTreeMap<UnitKey, BTreeSet<Pl
         }
     }
     plans
+}
+
+/// With what everything is built; `secret` is the folder that no sandbox may show.
+pub(super) fn tools(secret: &Path, cargo_home: &Path, no_sandbox: bool) -> anyhow::Result<Tools> {
+    let this = std::env::current_exe()?;
+    let sandbox = if no_sandbox {
+        say("warning: no sandbox: what is compiled can read the signing key and reach the network");
+        None
+    } else {
+        sandbox::check().context(
+            "failed to make a sandbox\nhint: install bubblewrap, or give `--no-sandbox` if you trust every crate",
+        )?;
+        Some(this.clone())
+    };
+    let toolchain = Toolchain::find(Path::new("/"))?;
+    fs_err::create_dir_all(cargo_home)?;
+    Ok(Tools {
+        cargo: Cargo::new(&toolchain, cargo_home)?,
+        wrapper: wrapper(&this)?,
+        sandbox,
+        secret: secret.to_owned(),
+    })
 }
 
 /// The wrapper: beside this program, or in `PATH`.

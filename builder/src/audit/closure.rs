@@ -1,0 +1,286 @@
+//! From a unit key back to what cargo has to be asked for: the packages below a unit, found in key documents alone.
+//!
+//! A key document names its dependencies by content: the rmeta of a library, the key of a proc macro. Another unit's manifest
+//! has that content, and that unit's document goes on. Nothing is believed: if it was not so, another key comes out.
+//!
+//! Pure. Must not know where documents lie, or how anything is built.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sealift_policy::digest::{Digest, UnitKey};
+use sealift_policy::document::UnitDocument;
+use sealift_policy::key::{ExternContent, KeyDocument};
+use sealift_policy::manifest::{Manifest, Role};
+use sealift_policy::name::{CrateName, CrateVersion, FeatureName};
+use sealift_policy::request::{PackageRef, RequestedPackage};
+
+/// For whom a library is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// For what the project is.
+    Target,
+    /// For proc macros and build scripts.
+    Host,
+}
+
+/// Key documents by what they are found by.
+#[derive(Debug, Default)]
+pub struct Documents {
+    units: BTreeMap<UnitKey, UnitDocument>,
+    libraries: BTreeMap<Digest, UnitKey>,
+    scripts: BTreeMap<(CrateName, CrateVersion), Vec<UnitKey>>,
+}
+
+/// Why a closure cannot be found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoClosure {
+    /// A dependency that no known unit produced.
+    #[error("nobody published `{0}`, on which it depends")]
+    Unpublished(String),
+    /// A feature whose name is none.
+    #[error("`{0}` has a feature that cannot be asked for")]
+    Feature(CrateName),
+}
+
+#[derive(Default)]
+struct Found {
+    checksum: Option<Digest>,
+    sides: BTreeMap<Side, BTreeSet<FeatureName>>,
+    dependencies: BTreeSet<PackageRef>,
+}
+
+impl Documents {
+    /// Adds a unit.
+    pub fn add(&mut self, key: UnitKey, document: UnitDocument, manifest: &Manifest) {
+        for role in [Role::Rmeta, Role::Rlib] {
+            if let Some(output) = manifest.output(role) {
+                self.libraries.insert(output.sha256, key);
+            }
+        }
+        if let UnitDocument::Call(call) = &document
+            && call.crate_type == "bin"
+        {
+            let package = (call.package.name.clone(), call.package.version.clone());
+            self.scripts.entry(package).or_default().push(key);
+        }
+        self.units.insert(key, document);
+    }
+
+    /// The document of a unit.
+    pub fn document(&self, key: UnitKey) -> Option<&UnitDocument> {
+        self.units.get(&key)
+    }
+
+    /// The packages that a unit is built from, itself included.
+    ///
+    /// # Errors
+    /// When a dependency is none of the known units.
+    pub fn closure(&self, root: UnitKey, side: Side) -> Result<Vec<RequestedPackage>, NoClosure> {
+        let mut found: BTreeMap<PackageRef, Found> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let mut open = vec![(root, side)];
+        while let Some((key, side)) = open.pop() {
+            if !seen.insert((key, side)) {
+                continue;
+            }
+            let document = self
+                .units
+                .get(&key)
+                .ok_or_else(|| NoClosure::Unpublished(format!("unit {}", key.short())))?;
+            let call = match document {
+                UnitDocument::Call(call) => call,
+                UnitDocument::Run(run) => {
+                    open.push((run.script, Side::Host));
+                    continue;
+                }
+            };
+            let is_host_code = matches!(call.crate_type.as_str(), "proc-macro" | "bin");
+            let side = if is_host_code { Side::Host } else { side };
+            let features = features(call)?;
+            let mut below = self.dependencies(call, side)?;
+            for script in self.scripts_of(call, &features) {
+                below.extend(self.dependencies(script, Side::Host)?);
+            }
+            let package = found.entry(reference(call)).or_default();
+            package.checksum = Some(call.package.checksum);
+            package.sides.entry(side).or_default().extend(features);
+            for (key, _) in &below {
+                if let Some(UnitDocument::Call(dependency)) = self.units.get(key) {
+                    package.dependencies.insert(reference(dependency));
+                }
+            }
+            open.extend(below);
+        }
+        let packages = found.into_iter().filter_map(|(id, found)| {
+            let features = |side| {
+                found
+                    .sides
+                    .get(&side)
+                    .map(|features| features.iter().cloned().collect())
+            };
+            Some(RequestedPackage {
+                name: id.name,
+                version: id.version,
+                checksum: found.checksum?,
+                target_features: features(Side::Target),
+                host_features: features(Side::Host),
+                dependencies: found.dependencies.into_iter().collect(),
+            })
+        });
+        Ok(packages.collect())
+    }
+
+    /// The units that a call is compiled against.
+    fn dependencies(&self, call: &KeyDocument, side: Side) -> Result<Vec<(UnitKey, Side)>, NoClosure> {
+        let mut below = Vec::new();
+        for extern_input in &call.externs {
+            match extern_input.content {
+                ExternContent::Rmeta(content) | ExternContent::Rlib(content) => {
+                    let unit = self.libraries.get(&content);
+                    let unit = unit.ok_or_else(|| NoClosure::Unpublished(extern_input.name.clone()))?;
+                    below.push((*unit, side));
+                }
+                ExternContent::ProcMacro(unit) => below.push((unit, Side::Host)),
+                ExternContent::Sysroot => {}
+            }
+        }
+        Ok(below)
+    }
+
+    /// What is known of the package's build script: what it is compiled against belongs to the lock file, too.
+    fn scripts_of(&self, call: &KeyDocument, wanted: &BTreeSet<FeatureName>) -> Vec<&KeyDocument> {
+        let package = (call.package.name.clone(), call.package.version.clone());
+        let scripts = self.scripts.get(&package).into_iter().flatten();
+        let scripts = scripts.filter_map(|key| match self.units.get(key) {
+            Some(UnitDocument::Call(script)) => Some(&**script),
+            _ => None,
+        });
+        scripts
+            .filter(|script| {
+                script.compiler == call.compiler && features(script).is_ok_and(|features| features == *wanted)
+            })
+            .collect()
+    }
+}
+
+fn reference(call: &KeyDocument) -> PackageRef {
+    PackageRef {
+        name: call.package.name.clone(),
+        version: call.package.version.clone(),
+    }
+}
+
+/// The features that cargo turned on, as it told rustc.
+fn features(call: &KeyDocument) -> Result<BTreeSet<FeatureName>, NoClosure> {
+    let names = call
+        .cfg
+        .iter()
+        .filter_map(|cfg| cfg.strip_prefix("feature=\"")?.strip_suffix('"'));
+    names
+        .map(|name| name.parse().map_err(|_| NoClosure::Feature(call.package.name.clone())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sealift_policy::manifest::Output;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Adds a unit of this package and gives its key and the `--extern` by which others name it.
+    fn add(
+        documents: &mut Documents,
+        (name, kind, features): (&str, &str, &[&str]),
+        externs: &[&serde_json::Value],
+    ) -> (UnitKey, serde_json::Value) {
+        let cfg: Vec<_> = features
+            .iter()
+            .map(|feature| format!("feature=\"{feature}\""))
+            .collect();
+        let text = sealift_policy::canonical::to_string(&json!({
+            "cap_lints": "allow", "cfg": cfg, "check_cfg": [], "closure": null, "codegen": [],
+            "compiler": {"sysroot": ["libstd-1.so"], "verbose_version": "rustc 1.95.0"},
+            "crate_name": name, "crate_root": "src/lib.rs", "crate_type": kind, "edition": "2021",
+            "emit": if kind == "lib" { "dep-info,metadata,link" } else { "dep-info,link" },
+            "env": {}, "externs": externs, "lints": [], "native_libs": [], "native_search": [], "out_dir": null,
+            "package": {"checksum": Digest::of(name.as_bytes()), "name": name, "version": "1.0.0"},
+            "rules": 2, "target": null, "version": 1
+        }));
+        let (key, document) = UnitDocument::from_canonical(text.as_bytes()).unwrap();
+        let role = if kind == "lib" { Role::Rmeta } else { Role::ProcMacro };
+        let sha256 = Digest::of(format!("output of {key}").as_bytes());
+        let manifest = Manifest {
+            baseline: None,
+            diagnostics: vec![],
+            env_deps: vec![],
+            glibc: None,
+            outputs: vec![Output {
+                name: role.file_name(name, key),
+                role,
+                sha256,
+                size: 1,
+            }],
+            sources: vec![],
+            unit_key: key,
+            version: 1,
+        };
+        documents.add(key, document, &manifest);
+        let content = if kind == "lib" {
+            json!({"rmeta": sha256})
+        } else {
+            json!({"proc-macro": key})
+        };
+        (key, json!({"content": content, "name": name}))
+    }
+
+    fn shown(packages: &[RequestedPackage]) -> Vec<String> {
+        let list = |features: &Option<Vec<FeatureName>>| match features {
+            Some(features) => features.iter().map(FeatureName::as_str).collect::<Vec<_>>().join("+"),
+            None => "-".to_owned(),
+        };
+        let line = |package: &RequestedPackage| {
+            let below: Vec<_> = package.dependencies.iter().map(PackageRef::to_string).collect();
+            let (target, host) = (list(&package.target_features), list(&package.host_features));
+            format!("{} target {target} host {host} on {}", package.name, below.join(" "))
+        };
+        packages.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_closure_is_found_by_content_with_host_and_target_apart() {
+        let mut documents = Documents::default();
+        let sysroot = json!({"content": "sysroot", "name": "proc_macro"});
+        let (_, ident) = add(&mut documents, ("ident", "lib", &[]), &[]);
+        let (_, host_syn) = add(&mut documents, ("syn", "lib", &["full"]), &[&ident]);
+        let (_, derive) = add(&mut documents, ("derive", "proc-macro", &[]), &[&host_syn, &sysroot]);
+        let (_, helper) = add(&mut documents, ("helper", "lib", &[]), &[]);
+        add(&mut documents, ("base", "bin", &["std"]), &[&helper]);
+        add(&mut documents, ("base", "bin", &[]), &[&ident]);
+        let (_, base) = add(&mut documents, ("base", "lib", &["std"]), &[&ident]);
+        let (root, _) = add(&mut documents, ("root", "lib", &["a", "b"]), &[&base, &derive]);
+        let closure = documents.closure(root, Side::Target).unwrap();
+        assert_eq!(
+            shown(&closure),
+            [
+                "base target std host - on helper@1.0.0 ident@1.0.0",
+                "derive target - host  on syn@1.0.0",
+                "helper target - host  on ",
+                "ident target  host  on ",
+                "root target a+b host - on base@1.0.0 derive@1.0.0",
+                "syn target - host full on ident@1.0.0",
+            ]
+        );
+        let host = documents.closure(root, Side::Host).unwrap();
+        assert!(host.iter().all(|package| package.target_features.is_none()));
+    }
+
+    #[test]
+    fn a_dependency_that_nobody_published_is_named() {
+        let mut documents = Documents::default();
+        let stranger = json!({"content": {"rmeta": Digest::of(b"stranger")}, "name": "stranger"});
+        let (root, _) = add(&mut documents, ("root", "lib", &[]), &[&stranger]);
+        let refused = documents.closure(root, Side::Target);
+        assert_eq!(refused, Err(NoClosure::Unpublished("stranger".into())));
+    }
+}

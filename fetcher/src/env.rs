@@ -132,6 +132,19 @@ impl Env {
         }
     }
 
+    /// Values of all variables whose names begin so, as far as both are UTF-8, in the order of the names.
+    pub fn values_of(&self, beginning: &str) -> Vec<String> {
+        let variables: BTreeMap<_, _> = match &self.0 {
+            Some(variables) => (variables.iter().map(|(name, value)| (name.into(), value.clone()))).collect(),
+            None => all().collect(),
+        };
+        let named = variables.into_iter().filter(|(name, _)| {
+            let name: &OsString = name;
+            name.to_str().is_some_and(|name| name.starts_with(beginning))
+        });
+        named.filter_map(|(_, value)| value.into_string().ok()).collect()
+    }
+
     /// The value unless it is unset or empty.
     pub fn non_empty(&self, name: &str) -> Option<OsString> {
         self.raw(name).filter(|value| !value.is_empty())

@@ -9,7 +9,7 @@ pub mod archive;
 pub mod c_compiler;
 pub mod restore;
 mod system;
-mod told;
+pub(crate) mod told;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -267,15 +267,17 @@ impl Run {
             .map_err(not_stored)
     }
 
-    /// A file of `OUT_DIR` as it is kept: a text that names `OUT_DIR` has the canonical one instead.
+    /// A file of `OUT_DIR` as it is kept: a text that names `OUT_DIR` has the canonical one instead. A text that has that one
+    /// already would be another when it is restored; in an object, where nothing is replaced, it is what C compilers are told
+    /// to write.
     fn canonical_file(&self, name: &str, content: Vec<u8>) -> Result<Vec<u8>, NotKept> {
-        if memchr::memmem::find(&content, remap::OUT_DIR.as_bytes()).is_some() {
-            return Err(NotKept::LocalPath {
-                output: name.to_owned(),
-                path: remap::OUT_DIR.to_owned(),
-            });
-        }
         let content = match text(content) {
+            Ok(text) if text.contains(remap::OUT_DIR) => {
+                return Err(NotKept::LocalPath {
+                    output: name.to_owned(),
+                    path: remap::OUT_DIR.to_owned(),
+                });
+            }
             Ok(mut text) => {
                 for folder in &self.places.out_dir {
                     text = text.replace(&folder.display().to_string(), remap::OUT_DIR);

@@ -7,6 +7,7 @@
 //! Owns where the real executable lies and how the sandbox program is called.
 //! Must not know what a sandbox is.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
@@ -17,11 +18,12 @@ use fs_err as fs;
 
 use sealift_policy::local::STORED_MTIME;
 use sealift_policy::remap;
+use sealift_policy::run::OTHER_OUT_DIR;
 
 use crate::call::Call;
 use crate::env::{self, Env};
 use crate::pass_through::exit_code;
-use crate::run::Script;
+use crate::run::{Script, told};
 use crate::sources::is_vendored;
 
 /// Ends the name of the real executable.
@@ -186,15 +188,26 @@ fn prefix_map(env: &Env) -> Option<String> {
         }
         None => return None,
     };
-    let folders = [sources, (&out_dir, remap::OUT_DIR.to_owned())];
+    // What other packages' scripts made is in the key by content; where it lies must not be in what is made of it.
+    let others: BTreeMap<_, _> = told::build_folder(&out_dir)
+        .map(|build| {
+            let values = env.values_of("DEP_");
+            let named = values.iter().flat_map(|value| told::out_dirs_in(value, build));
+            named.collect()
+        })
+        .unwrap_or_default();
+    let others = others
+        .iter()
+        .map(|(folder, package)| (folder.as_path(), format!("{OTHER_OUT_DIR}/{package}")));
+    let own = [sources, (&out_dir, remap::OUT_DIR.to_owned())];
     let flag = |(from, to): (&Path, String)| {
         let from = from
             .to_str()
             .filter(|from| !from.contains([' ', '\t', '"', '\'', '\\', '=']))?;
         Some(format!("-ffile-prefix-map={from}={to}"))
     };
-    folders
-        .into_iter()
+    own.into_iter()
+        .chain(others)
         .map(flag)
         .collect::<Option<Vec<_>>>()
         .map(|flags| flags.join(" "))
@@ -215,62 +228,4 @@ fn sandboxed(sandbox: &Path, what: &str, writable: &[&Path], program: &Path) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HERE: [(&str, &str); 4] = [
-        ("CARGO_MANIFEST_DIR", "/h/registry/src/id/ring-1.0.0"),
-        ("OUT_DIR", "/t/out"),
-        ("TARGET", "x86_64-unknown-linux-gnu"),
-        ("HOST", "x86_64-unknown-linux-gnu"),
-    ];
-    const MAP: &str =
-        "-ffile-prefix-map=/h/registry/src/id=/cargo/registry/1949cf8c6b5b557f -ffile-prefix-map=/t/out=/cargo/out-dir";
-
-    fn flags(more: &[(&str, &str)]) -> Vec<(String, String)> {
-        let env = Env::made_up(HERE.iter().chain(more).copied());
-        c_flags(&env)
-            .into_iter()
-            .filter(|(name, _)| name != SOURCE_DATE_EPOCH)
-            .map(|(name, value)| (name, value.into_string().unwrap()))
-            .collect()
-    }
-
-    #[test]
-    fn c_compilers_get_the_same_path_rules_as_rustc() {
-        assert_eq!(
-            flags(&[]),
-            [("CFLAGS".into(), MAP.into()), ("CXXFLAGS".into(), MAP.to_owned())]
-        );
-    }
-
-    #[test]
-    fn tools_that_write_the_time_write_one_time_unless_the_user_set_another() {
-        let epoch = |more: &[(&str, &str)]| {
-            let flags = c_flags(&Env::made_up(HERE.iter().chain(more).copied()));
-            flags.into_iter().find(|(name, _)| name == SOURCE_DATE_EPOCH)
-        };
-        assert!(epoch(&[]).is_some());
-        assert_eq!(epoch(&[(SOURCE_DATE_EPOCH, "1")]), None);
-    }
-
-    #[test]
-    fn what_the_user_set_is_added_to_where_it_counts() {
-        let flags = flags(&[
-            ("CFLAGS", "-O1"),
-            ("CFLAGS_x86_64_unknown_linux_gnu", "-O2"),
-            ("HOST_CXXFLAGS", "-O3"),
-        ]);
-        let expected = [
-            ("CFLAGS_x86_64_unknown_linux_gnu", format!("-O2 {MAP}")),
-            ("HOST_CXXFLAGS", format!("-O3 {MAP}")),
-        ];
-        assert_eq!(flags, expected.map(|(name, value)| (name.to_owned(), value)));
-    }
-
-    #[test]
-    fn folders_with_blanks_and_packages_of_no_registry_get_no_flags() {
-        assert!(flags(&[("OUT_DIR", "/t x/out")]).is_empty());
-        assert!(flags(&[("CARGO_MANIFEST_DIR", "/h/project")]).is_empty());
-    }
-}
+mod tests;

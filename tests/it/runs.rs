@@ -208,6 +208,17 @@ fn a_run_that_others_cannot_use_is_kept_for_nobody() {
     }
 }
 
+// What C compilers write into objects where a header lies in OUT_DIR.
+#[test]
+fn an_object_that_names_the_canonical_out_dir_is_kept_as_it_is() {
+    let mut scene = Scene::new();
+    for hit in [false, true] {
+        let (_, built, ran) = scene.anew(&[("ALSO_WRITES", "\u{1}/cargo/out-dir/include/x.h")]);
+        assert_eq!(ran, !hit, "{:?}", outcome(&built, RUN));
+        assert!(made_by(&scene).contains(&("written".to_owned(), b"\0/cargo/out-dir/include/x.h".to_vec())));
+    }
+}
+
 // S3: a text that names OUT_DIR names that of the target folder in which it is restored.
 #[test]
 fn a_text_that_names_out_dir_names_the_one_where_it_is_restored() {

@@ -4,7 +4,7 @@
 //! that it is an input by content. Must not know keys.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sealift_policy::run::{OTHER_OUT_DIR, OTHER_PACKAGE, env_counts};
 
@@ -42,8 +42,27 @@ pub(super) fn by_cargo(store: &Store, package_root: &Path, out_dir: &Path) -> Re
 }
 
 /// The folder below which cargo keeps what build scripts made, in both of its layouts.
-pub(super) fn build_folder(out_dir: &Path) -> Option<&Path> {
+pub(crate) fn build_folder(out_dir: &Path) -> Option<&Path> {
     out_dir.ancestors().skip(1).find(|folder| folder.ends_with("build"))
+}
+
+/// The `OUT_DIR`s of other packages that a value names, each with its package's name.
+pub(crate) fn out_dirs_in(value: &str, build: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = vec![];
+    let Some(build) = build.to_str() else { return found };
+    for (at, _) in value.match_indices(build) {
+        let rest = &value[at + build.len()..];
+        let Some(end) = end_of_out_dir(rest) else { continue };
+        let below = rest[..end].trim_start_matches('/');
+        // `<package>-<hash>/out`, or `<package>/<hash>/out`.
+        let (first, after) = below.split_once('/').unwrap_or_default();
+        let name = match (after, first.rsplit_once('-')) {
+            ("out", Some((name, _))) => name,
+            _ => first,
+        };
+        found.push((Path::new(build).join(below), name.to_owned()));
+    }
+    found
 }
 
 fn by_content(store: &Store, value: &str, package_root: &Path, out_dir: &Path) -> Result<String, NoRun> {
@@ -170,6 +189,24 @@ mod tests {
         assert_eq!(first, value("longer", "libz-sys-4567", "one"));
         assert_eq!(first, value("layout-2", "libz-sys/4567", "one"));
         assert_ne!(first, value("b", "libz-sys-0123", "two"));
+    }
+
+    #[test]
+    fn out_dirs_are_found_in_both_of_cargos_layouts() {
+        let build = Path::new("/t/debug/build");
+        let found = |value: &str| out_dirs_in(value, build);
+        let one = |path: &str| vec![(PathBuf::from(path), "libz-sys".to_owned())];
+        assert_eq!(
+            found("/t/debug/build/libz-sys-0123/out/include,/usr/include"),
+            one("/t/debug/build/libz-sys-0123/out")
+        );
+        assert_eq!(
+            found("-I/t/debug/build/libz-sys/0123/out"),
+            one("/t/debug/build/libz-sys/0123/out")
+        );
+        assert!(found("/usr/include").is_empty());
+        assert!(found("/t/debug/build/libz-sys-0123/output").is_empty());
+        assert_eq!(found("/t/debug/build/a-1/out /t/debug/build/b-2/out").len(), 2);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use sealift_policy::reviewed::{Question, Reviewed};
 use super::{NoRun, c_compiler};
 use crate::env::{self, Env};
 use crate::store::Store;
+use crate::tree;
 
 /// The answers to what a script asks.
 pub(super) fn answers(
@@ -27,13 +28,10 @@ pub(super) fn answers(
     for question in reviewed.questions() {
         let answer = match question {
             Question::CCompiler => c_compiler::here(store, &env).map_or("none".into(), |compiler| compiler.family),
-            Question::Header(name) => match header(&env, target, name)? {
-                Some(path) => Digest::of(&fs::read(path).map_err(NoRun::Unreadable)?).to_string(),
-                None => "absent".into(),
-            },
-            Question::AbsentHeader(name) => match header(&env, target, name)? {
+            Question::Header(name) => content_of(name, &include_folders(&env, target, name)?)?,
+            Question::AbsentHeader(name) => match header(name, &include_folders(&env, target, name)?) {
                 Some(path) => return Err(NoRun::System(format!("`{}`", path.display()))),
-                None => "absent".into(),
+                None => ABSENT.into(),
             },
             Question::Module { name, taken_with } => module(name, taken_with)?,
         };
@@ -42,8 +40,11 @@ pub(super) fn answers(
     Ok(answers)
 }
 
-/// Where the C compiler of a distribution finds a header, in its order.
-fn header(env: &Env, target: Option<&str>, name: &str) -> Result<Option<PathBuf>, NoRun> {
+/// What is said of a header that is not there.
+const ABSENT: &str = "absent";
+
+/// The folders in which the C compiler of a distribution looks for a header, in its order.
+fn include_folders(env: &Env, target: Option<&str>, name: &str) -> Result<[PathBuf; 3], NoRun> {
     // One that lies elsewhere may look elsewhere.
     let is_of_distribution = |program: &Path| ["/usr/bin", "/bin"].iter().any(|bin| program.starts_with(bin));
     if !c_compiler::program(env).is_some_and(|program| is_of_distribution(&program)) {
@@ -51,13 +52,35 @@ fn header(env: &Env, target: Option<&str>, name: &str) -> Result<Option<PathBuf>
     }
     // Debian's name of the platform, as in `x86_64-linux-gnu`.
     let platform = target.unwrap_or_default().replacen("-unknown", "", 1);
-    let folders = [
+    Ok([
         PathBuf::from("/usr/local/include"),
         Path::new("/usr/include").join(platform),
         PathBuf::from("/usr/include"),
-    ];
+    ])
+}
+
+/// Where a header is found.
+fn header(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let mut candidates = folders.iter().map(|folder| folder.join(name));
-    Ok(candidates.find(|path| path.is_file()))
+    candidates.find(|path| path.is_file())
+}
+
+/// The digest of a header, or of a folder of headers wherever there is a part of it: the first that has a header counts.
+fn content_of(name: &str, folders: &[PathBuf]) -> Result<String, NoRun> {
+    if !name.ends_with('/') {
+        return header(name, folders).map_or(Ok(ABSENT.into()), |path| {
+            let content = fs::read(path).map_err(NoRun::Unreadable)?;
+            Ok(Digest::of(&content).to_string())
+        });
+    }
+    let parts = folders.iter().map(|folder| folder.join(name)).map(|part| {
+        if !part.is_dir() {
+            return Ok(ABSENT.into());
+        }
+        let tree = tree::digest(&part, &[]).map_err(NoRun::Unreadable)?;
+        Ok(tree.digest.to_string())
+    });
+    Ok(parts.collect::<Result<Vec<String>, NoRun>>()?.join(" "))
 }
 
 /// Whether pkg-config knows a module, asked as the `pkg-config` crate does when it is told nothing.
@@ -99,4 +122,42 @@ fn module(name: &str, taken_with: Option<&str>) -> Result<String, NoRun> {
         };
     }
     Ok("no pkg-config".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_headers_counts_by_all_that_is_in_it_and_by_which_is_found_first() {
+        let system = tempfile::tempdir().unwrap();
+        let folders = ["local", "platform", "general"].map(|folder| system.path().join(folder));
+        let write = |folder: &PathBuf, name: &str, content: &str| {
+            fs::create_dir_all(folder.join("openssl")).unwrap();
+            fs::write(folder.join("openssl").join(name), content).unwrap();
+        };
+        let said = || content_of("openssl/", &folders).unwrap();
+        let mut all = vec![said()];
+        write(&folders[2], "ssl.h", "one");
+        all.push(said());
+        assert_eq!(said(), said());
+        write(&folders[2], "ssl.h", "two");
+        all.push(said());
+        write(&folders[2], "opensslv.h", "");
+        all.push(said());
+        write(&folders[1], "opensslconf.h", "");
+        all.push(said());
+        // In front of the others.
+        write(&folders[0], "ssl.h", "two");
+        all.push(said());
+        all.push(content_of("openssl/ssl.h", &folders).unwrap());
+        all.push(content_of("openssl/none.h", &folders).unwrap());
+        all.sort();
+        let different = all.len();
+        all.dedup();
+        assert_eq!(all.len(), different);
+        // Nobody knows what a link leads to tomorrow.
+        std::os::unix::fs::symlink("ssl.h", folders[2].join("openssl/link.h")).unwrap();
+        assert!(matches!(content_of("openssl/", &folders), Err(NoRun::Unreadable(_))));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod review;
+mod witness;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use sealift_policy::request::profile::ProfileKind;
 
 pub use self::audit::Audit;
 pub use self::review::Review;
+pub use self::witness::{Evidence, Witness, WitnessCommand, WitnessInit, Witnessing};
 use crate::source::Source;
 
 /// Builds crates.io packages twice in a sandbox, signs what came out alike, and submits it to a Sealift service.
@@ -41,6 +43,12 @@ pub enum Command {
     /// Check everything that operators have logged, from static files only; for people who trust nobody
     #[command(after_help = audit::EXIT_CODES)]
     Audit(Audit),
+    /// Cosign the heads of operators' logs as a C2SP witness (tlog-witness)
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Witness(Witness),
+    /// Judge an evidence file with the public key of the log alone
+    #[command(after_help = witness::EVIDENCE_HELP)]
+    Evidence(Evidence),
     /// Sign what is staged (started by `build`; talks over standard input and output)
     #[command(hide = true)]
     Sign(Sign),
@@ -81,6 +89,9 @@ pub struct Build {
     #[expect(missing_docs, reason = "as above")]
     #[command(flatten)]
     pub how: How,
+    #[expect(missing_docs, reason = "as above")]
+    #[command(flatten)]
+    pub witnessing: Witnessing,
 }
 
 /// How everything is built.
@@ -187,6 +198,9 @@ pub struct Nightly {
     #[expect(missing_docs, reason = "documented where it is defined; a comment would become help")]
     #[command(flatten)]
     pub how: How,
+    #[expect(missing_docs, reason = "as above")]
+    #[command(flatten)]
+    pub witnessing: Witnessing,
 }
 
 /// Options of `submit`.
@@ -198,6 +212,9 @@ pub struct Submit {
     /// The service to submit to
     #[arg(long, value_name = "URL", env = "SEALIFT_URL")]
     pub service: String,
+    #[expect(missing_docs, reason = "documented where it is defined; a comment would become help")]
+    #[command(flatten)]
+    pub witnessing: Witnessing,
 }
 
 /// Options of `sign`.

@@ -3,6 +3,7 @@
 mod audit;
 mod build;
 mod clock;
+mod evidence;
 mod init;
 mod nightly;
 mod plan;
@@ -10,6 +11,7 @@ mod review;
 mod sandbox;
 mod sign;
 mod submit;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Nightly(options) => nightly::run(&options),
         Command::Submit(options) => submit::run(&options),
         Command::Audit(options) => audit::run(&options),
+        Command::Witness(options) => witness::run(&options),
+        Command::Evidence(options) => evidence::run(&options),
         Command::Sign(options) => sign::run(&options),
         Command::Sandbox(options) => sandbox::run(options),
     };

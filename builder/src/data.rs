@@ -13,6 +13,7 @@
 //! | `staging/` | outputs on their way to the signer |
 //! | `cargo-home/` | sources |
 //! | `work/` | builds in progress |
+//! | `witness-policy` | optional, written by the operator: the witnesses that are asked, as tlog-policy text |
 //! | `nondeterminism/` | what differed between two passes |
 //!
 //! Must not know what the files contain.
@@ -171,6 +172,11 @@ impl Data {
     /// Builds in progress.
     pub fn work(&self) -> PathBuf {
         self.root.join("work")
+    }
+
+    /// Which witnesses the operator wants to be asked, besides those of a trust policy.
+    pub fn witness_policy(&self) -> PathBuf {
+        self.root.join("witness-policy")
     }
 
     /// What differed between two passes.

@@ -1,12 +1,13 @@
-//! The file with the log's signing key: made once, readable by its owner only, read by the signer only.
+//! The file with a signing key, a log's or a witness's: made once, readable by its owner only, read by who signs only.
 //!
 //! Must not know what is signed.
 
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use sealift_policy::log::key::{KeyError, LogSigner};
+use sealift_policy::log::key::KeyError;
 
 use crate::{durable, no_follow};
 
@@ -31,7 +32,7 @@ pub enum KeyFileError {
     #[error("`{0}` does not hold a signing key")]
     Malformed(PathBuf, #[source] KeyError),
     /// There is one already, which is never replaced.
-    #[error("`{0}` exists already; a new key needs a new epoch")]
+    #[error("`{0}` exists already, and a key is never replaced: a new one needs a new epoch or name")]
     Exists(PathBuf),
     /// The file system failed.
     #[error("failed to use the signing key")]
@@ -41,11 +42,11 @@ pub enum KeyFileError {
 /// Longest key file in bytes; a real one has less than 400.
 const MAX_KEY: u64 = 4096;
 
-/// Writes a new key.
+/// Writes a new key, given as its text.
 ///
 /// # Errors
 /// When there is one already, or the file system fails.
-pub fn create(path: &Path, signer: &LogSigner) -> Result<(), KeyFileError> {
+pub fn create(path: &Path, secret: &str) -> Result<(), KeyFileError> {
     if path.symlink_metadata().is_ok() {
         return Err(KeyFileError::Exists(path.to_owned()));
     }
@@ -54,7 +55,7 @@ pub fn create(path: &Path, signer: &LogSigner) -> Result<(), KeyFileError> {
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     durable::create_folder(folder)?;
     fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-    durable::write_mode(path, format!("{}\n", signer.to_secret_text()).as_bytes(), 0o600)?;
+    durable::write_mode(path, format!("{secret}\n").as_bytes(), 0o600)?;
     Ok(())
 }
 
@@ -62,7 +63,7 @@ pub fn create(path: &Path, signer: &LogSigner) -> Result<(), KeyFileError> {
 ///
 /// # Errors
 /// When it is missing, not a plain file, malformed, or could have been read by others.
-pub fn read(path: &Path) -> Result<LogSigner, KeyFileError> {
+pub fn read<Key: FromStr<Err = KeyError>>(path: &Path) -> Result<Key, KeyFileError> {
     let file = no_follow::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
         _ if no_follow::is_link(&error) => KeyFileError::NotAFile(path.to_owned()),
@@ -98,15 +99,23 @@ fn must_be_private(path: &Path, mode: u32) -> Result<(), KeyFileError> {
 
 #[cfg(test)]
 mod tests {
-    use sealift_policy::log::Origin;
+    use sealift_policy::log::{LogSigner, Origin};
 
     use super::*;
+
+    fn read(path: &Path) -> Result<LogSigner, KeyFileError> {
+        super::read(path)
+    }
+
+    fn new_secret() -> String {
+        let origin = Origin::of(&"alpha".parse().unwrap(), 1);
+        LogSigner::generate(origin, &mut rand_core::OsRng).to_secret_text()
+    }
 
     fn new_key() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/1.key");
-        let origin = Origin::of(&"alpha".parse().unwrap(), 1);
-        create(&path, &LogSigner::generate(origin, &mut rand_core::OsRng)).unwrap();
+        create(&path, &new_secret()).unwrap();
         (folder, path)
     }
 
@@ -146,8 +155,7 @@ mod tests {
     #[test]
     fn a_key_is_never_replaced() {
         let (_folder, path) = new_key();
-        let origin = Origin::of(&"alpha".parse().unwrap(), 1);
-        let again = create(&path, &LogSigner::generate(origin, &mut rand_core::OsRng));
+        let again = create(&path, &new_secret());
         assert!(matches!(again, Err(KeyFileError::Exists(_))));
     }
 }

@@ -21,7 +21,7 @@ use sealift_policy::log::key::{LogSigner, LogVerifier};
 use sealift_policy::log::number::TreeSize;
 use sealift_policy::log::tile::{self, AppendError, BundleError, EntryBundle, TileKind, TilePath};
 use sealift_policy::log::tree::{Tree, TreeFull};
-use sealift_policy::log::{SignedCheckpoint, VerifiedCheckpoint};
+use sealift_policy::log::{ConsistencyProof, SignedCheckpoint, VerifiedCheckpoint};
 
 use crate::log_store::LogStore;
 
@@ -163,6 +163,11 @@ impl LogContents {
     /// What is logged for a unit.
     pub fn leaf(&self, key: UnitKey) -> Option<&Leaf> {
         self.by_key.get(&key).map(|index| &self.leaves[*index])
+    }
+
+    /// The proof that the tree of `new` begins with the tree of `old`; `None` if the log is not that large.
+    pub fn consistency(&self, old: TreeSize, new: TreeSize) -> Option<ConsistencyProof> {
+        self.tree.consistency(old, new).ok()
     }
 
     /// Checks that a head which was signed or published before is one of this log.

@@ -1,7 +1,12 @@
 //! Submitting: what is signed and not yet with the service goes there, batch by batch.
 //!
 //! Nothing is remembered about what was submitted: the service's size says where to go on, so a submission that was cut
-//! off at any point is simply continued. Must not know how anything was built or signed.
+//! off at any point is simply continued.
+//!
+//! Where witnesses are asked for, each head is cosigned before it is submitted, and in order: no witness is shown a head
+//! before the one in front of it is published, so that a head that lacks cosignatures today can have them tomorrow. What
+//! lacks them is not submitted; the last head that had enough stays what the world sees.
+//! Must not know how anything was built or signed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,11 +14,12 @@ use std::sync::Arc;
 
 use sealift_policy::digest::Digest;
 use sealift_policy::leaf::Leaf;
-use sealift_policy::log::SignedCheckpoint;
+use sealift_policy::log::{Origin, SignedCheckpoint, TreeSize};
 use sealift_policy::manifest::Manifest;
 use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedUnit};
 use tokio::task::JoinSet;
 
+use crate::cosign::{AskError, Cosigned, Log, SeenSizes, Witnesses};
 use crate::data::Data;
 use crate::log_store::{FolderStore, LogStore as _};
 use crate::progress;
@@ -22,7 +28,7 @@ use crate::service::{Service, ServiceError, Submitted};
 use crate::stage::{StoredOutput, UnitRecord, stored_outputs};
 
 /// What was submitted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Summary {
     /// Leaves.
     pub leaves: u64,
@@ -32,6 +38,19 @@ pub struct Summary {
     pub bytes: u64,
     /// Size of the log with the service now.
     pub size: u64,
+    /// Why there is more that was not submitted.
+    pub withheld: Option<Withheld>,
+    /// Witnesses that did not cosign a head that was submitted all the same, and why, for people.
+    pub complaints: BTreeSet<String>,
+}
+
+/// A head for which there are not enough cosignatures.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Withheld {
+    /// Its size.
+    pub size: u64,
+    /// Who did not cosign it, and why, for people.
+    pub problems: Vec<String>,
 }
 
 /// Why not everything was submitted.
@@ -62,11 +81,17 @@ pub enum SubmitError {
 /// How many questions are asked at a time.
 const QUESTIONS: usize = 16;
 
-/// Submits everything that is signed, and the newest checkpoint.
+/// Submits everything that is signed, and the newest checkpoint, as far as there are cosignatures where `witnesses` are
+/// asked for.
 ///
 /// # Errors
 /// When the service refuses; what it has admitted stays admitted.
-pub async fn submit_all(data: &Data, service: &Service) -> Result<Summary, SubmitError> {
+pub async fn submit_all(
+    data: &Data,
+    service: &Service,
+    witnesses: Option<&Witnesses>,
+    now: impl Fn() -> u64,
+) -> Result<Summary, SubmitError> {
     let store = FolderStore::new(&data.log(), &data.seen());
     let contents = LogContents::read(&store, &data.operator().vkey)?;
     let here = contents.head().size().value();
@@ -82,6 +107,9 @@ pub async fn submit_all(data: &Data, service: &Service) -> Result<Summary, Submi
     };
     let bar = progress::bar("submitting", here.saturating_sub(size));
     let mut stuck = 0;
+    // What the world has seen, the witnesses have cosigned. They say so themselves if not.
+    let mut seen = guessed(witnesses, size);
+    let mut at_least = 0;
     loop {
         if size > here {
             return Err(SubmitError::Behind { published: size, here });
@@ -89,7 +117,31 @@ pub async fn submit_all(data: &Data, service: &Service) -> Result<Summary, Submi
         if size == here && head_is_known {
             break;
         }
-        let (end, checkpoint) = next_batch(&store, &contents, size)?;
+        let (end, mut checkpoint) = next_batch(&store, &contents, size, at_least)?;
+        if let Some(witnesses) = witnesses {
+            let key = &data.operator().vkey;
+            let log = Log {
+                key,
+                contents: &contents,
+            };
+            let head = SignedCheckpoint::parse(checkpoint.as_bytes()).and_then(|head| head.verify(key));
+            let head = head.map_err(SequencerError::Head)?;
+            let cosigned = witnesses.cosign(log, head, &mut seen, now()).await;
+            if !cosigned.is_met {
+                // Witnesses that were shown a later head cosign that, or a later one, and never this one.
+                if let Some(ahead) = cosigned.ahead().map(TreeSize::value).filter(|ahead| *ahead > end) {
+                    at_least = ahead;
+                    continue;
+                }
+                summary.withheld = Some(Withheld {
+                    size: end,
+                    problems: described(&cosigned),
+                });
+                break;
+            }
+            summary.complaints.extend(described(&cosigned));
+            checkpoint = String::from_utf8(cosigned.head.as_bytes().to_vec()).map_err(io::Error::other)?;
+        }
         let batch = Batch::read(data, &contents, size, end, checkpoint)?;
         let (body, blobs) = batch.body(data, service).await?;
         let bytes = body.len() as u64;
@@ -115,12 +167,33 @@ pub async fn submit_all(data: &Data, service: &Service) -> Result<Summary, Submi
     Ok(summary)
 }
 
-/// The end of the next batch and its signed checkpoint.
-fn next_batch(store: &FolderStore, contents: &LogContents, size: u64) -> Result<(u64, String), SubmitError> {
+fn guessed(witnesses: Option<&Witnesses>, size: u64) -> SeenSizes {
+    let size = TreeSize::try_from(size).unwrap_or_default();
+    let names = witnesses.into_iter().flat_map(Witnesses::names);
+    names.map(|name| (name.clone(), size)).collect()
+}
+
+/// Who did not cosign a head, and why, each in a line.
+fn described(cosigned: &Cosigned) -> Vec<String> {
+    let line = |(name, error): &(Origin, AskError)| {
+        let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+        let causes: Vec<_> = causes.map(ToString::to_string).collect();
+        format!("witness `{name}`: {}", causes.join(": "))
+    };
+    cosigned.problems.iter().map(line).collect()
+}
+
+/// The end of the next batch, or of the first that reaches a size, and its signed checkpoint.
+fn next_batch(
+    store: &FolderStore,
+    contents: &LogContents,
+    size: u64,
+    at_least: u64,
+) -> Result<(u64, String), SubmitError> {
     let here = contents.head().size().value();
-    let mut end = size + 1;
+    let mut end = at_least.max(size + 1);
     while end < here {
-        let path = batch_head(sealift_policy::log::TreeSize::try_from(end).map_err(io::Error::other)?);
+        let path = batch_head(TreeSize::try_from(end).map_err(io::Error::other)?);
         if let Some(head) = store.read(&path)? {
             return Ok((end, String::from_utf8(head).map_err(io::Error::other)?));
         }

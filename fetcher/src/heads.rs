@@ -1,7 +1,8 @@
 //! The newest head that this machine has seen of each log, and the refusal of anything that does not extend it.
 //!
 //! Owns `heads/` and `evidence/` in the local store. A smaller tree, another root at the same size and a larger tree
-//! that is not consistent are refused, with both signed heads kept.
+//! that is not consistent are refused, with both signed heads kept in a file that strangers can judge
+//! ([`sealift_policy::evidence`]).
 //! Must not know the network, or which operators are enough.
 
 use std::io::{self, Write as _};
@@ -9,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealift_policy::digest::Digest;
+use sealift_policy::evidence::{Evidence, HeadPair};
 use sealift_policy::local::{self, VERSION_DIR};
 use sealift_policy::log::checkpoint::CheckpointError;
+use sealift_policy::log::merkle::MAX_HASHES;
 use sealift_policy::log::{ConsistencyProof, LogVerifier, SignedCheckpoint, TreeHash, VerifiedCheckpoint};
 use sealift_policy::name::OperatorName;
 use sealift_policy::wire::LogState;
@@ -155,7 +158,7 @@ impl Heads {
                 offered: after,
             }
         };
-        let evidence = self.keep_evidence(log, known, head);
+        let evidence = self.keep_evidence(log, known, head, offer);
         Err(HeadRefused::Contradicts {
             operator: log.operator.clone(),
             how,
@@ -163,15 +166,33 @@ impl Heads {
         })
     }
 
-    /// Writes both heads into one file. Named by content, so that a thousand builds keep one copy. That it cannot be
-    /// written must not turn a refusal into something else.
-    fn keep_evidence(&self, log: &Log, known: &VerifiedCheckpoint, head: &VerifiedCheckpoint) -> PathBuf {
-        let separator = b"\n---\n".as_slice();
-        let text = [known.as_bytes(), separator, head.as_bytes()].concat();
+    /// Writes both heads, and the proof that failed, into one file. Named by content, so that a thousand builds keep one
+    /// copy, and bounded: who has a log's key can sign heads without end. That it cannot be written must not turn a refusal
+    /// into something else.
+    fn keep_evidence(
+        &self,
+        log: &Log,
+        known: &VerifiedCheckpoint,
+        head: &VerifiedCheckpoint,
+        offer: &LogState,
+    ) -> PathBuf {
+        let text = |head: &VerifiedCheckpoint| String::from_utf8_lossy(head.as_bytes()).into_owned();
+        let evidence = Evidence::Heads(HeadPair {
+            vkey: log.key.clone(),
+            known: text(known),
+            offered: text(head),
+            consistency: offer.consistency.iter().take(MAX_HASHES).cloned().collect(),
+            smaller_root_in_larger: None,
+        });
+        let file = evidence.to_file();
         let folder = self.root.join("evidence");
-        let name = format!("heads-{}-{}-{}.txt", log.operator, log.epoch, Digest::of(&text).short());
+        let digest = Digest::of(file.as_bytes());
+        let name = format!("heads-{}-{}-{}.json", log.operator, log.epoch, digest.short());
         let path = folder.join(name);
-        let _ = fs_err::create_dir_all(&folder).and_then(|()| fs_err::write(&path, text));
+        let kept = fs_err::read_dir(&folder).map_or(0, Iterator::count);
+        if kept < MAX_EVIDENCE {
+            let _ = fs_err::create_dir_all(&folder).and_then(|()| fs_err::write(&path, file));
+        }
         path
     }
 
@@ -212,6 +233,9 @@ fn locked(file: &std::fs::File) -> bool {
     }
     false
 }
+
+/// Evidence files beyond which no head is kept as evidence.
+const MAX_EVIDENCE: usize = 1000;
 
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);

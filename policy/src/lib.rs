@@ -9,6 +9,7 @@ pub mod canonical;
 pub mod cause;
 pub mod digest;
 pub mod document;
+pub mod evidence;
 pub mod impure;
 pub mod invocation;
 pub mod key;

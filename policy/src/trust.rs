@@ -26,7 +26,7 @@ use crate::manifest::{MalformedManifest, Manifest};
 use crate::name::{CrateName, CrateVersion, OperatorName, Toolchain};
 
 /// Checkpoints and cosignatures may be this many seconds ahead of the local clock.
-const CLOCK_TOLERANCE: u64 = 3600;
+pub const CLOCK_TOLERANCE: u64 = 3600;
 
 /// The trust policy: a JSON document, version 1. Reading it checks everything that can be checked without a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

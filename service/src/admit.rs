@@ -4,6 +4,7 @@
 //! but those about the bytes of blobs, which [`crate::receive`] checks.
 //! Must not know HTTP, files or the database.
 
+mod cosigned;
 mod outputs;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::document::UnitDocument;
 use sealift_policy::leaf::Leaf;
 use sealift_policy::log::{EntryBundle, LeafIndex, LogVerifier, SignedCheckpoint, TilePath, TreeHash, TreeSize, tile};
-use sealift_policy::log::{Tree, VerifiedCheckpoint};
+use sealift_policy::log::{Tree, VerifiedCheckpoint, WitnessPolicy};
 use sealift_policy::manifest::{Manifest, Role};
 use sealift_policy::wire::{SubmissionHeader, SubmittedPlan, SubmittedUnit};
 
@@ -35,6 +36,8 @@ pub struct Known<'a> {
     pub last: &'a EntryBundle,
     /// Its head; `None` before the first submission.
     pub checkpoint: Option<&'a VerifiedCheckpoint>,
+    /// Which witnesses must have cosigned a head.
+    pub witnesses: &'a WitnessPolicy,
     /// What all logs of the operator state for the submitted units (see [`units`]).
     pub stated: &'a BTreeMap<UnitKey, Vec<Stated>>,
 }
@@ -127,6 +130,9 @@ pub enum Refusal {
     /// The checkpoint is older than the one it would replace.
     #[error("the checkpoint is older than the log's head")]
     Older,
+    /// The witnesses that the policy asks for have not cosigned the checkpoint. The head that they have cosigned stays.
+    #[error("too few witnesses have cosigned the checkpoint")]
+    NotWitnessed,
     /// A leaf that is not canonical.
     #[error("leaf {0} is malformed")]
     Leaf(u64, #[source] sealift_policy::leaf::MalformedLeaf),
@@ -178,6 +184,7 @@ pub fn decide(name: &LogName, header: SubmissionHeader, known: Known<'_>) -> Res
         return Err(Refusal::Version(header.version));
     }
     let checkpoint = SignedCheckpoint::parse(header.checkpoint.as_bytes())?.verify(known.verifier)?;
+    let checkpoint = cosigned::of_the_policy(checkpoint, known)?;
     let size = known.tree.size();
     if checkpoint.size() < size || (checkpoint.size() == size && known.checkpoint.is_some()) {
         return decide_old(header, checkpoint, known);
@@ -191,6 +198,7 @@ pub fn decide(name: &LogName, header: SubmissionHeader, known: Known<'_>) -> Res
     if known.checkpoint.is_some_and(|head| head.time() > checkpoint.time()) {
         return Err(Refusal::Older);
     }
+    cosigned::must_be_enough(&checkpoint, known)?;
     // The root comes first: it binds the leaves to the signature, so all that follows speaks of what was signed.
     let mut tree = known.tree.clone();
     let leaves = header.units.iter().map(|unit| unit.leaf.clone().into_bytes());
@@ -264,10 +272,17 @@ fn decide_old(header: SubmissionHeader, checkpoint: VerifiedCheckpoint, known: K
         return Err(Refusal::WrongRoot);
     }
     let newer = known.checkpoint.is_none_or(|head| checkpoint.time() > head.time());
-    if checkpoint.size() < size || !newer || !header.units.is_empty() {
-        return Ok(Decision::AlreadyAdmitted);
-    }
-    // The same tree, signed anew: only the head is replaced.
+    let checkpoint = match cosigned::with_more_lines(&checkpoint, known)? {
+        _ if checkpoint.size() < size || !header.units.is_empty() => return Ok(Decision::AlreadyAdmitted),
+        // The same head with cosignatures that were not known.
+        Some(merged) => merged,
+        None if newer => {
+            cosigned::must_be_enough(&checkpoint, known)?;
+            checkpoint
+        }
+        None => return Ok(Decision::AlreadyAdmitted),
+    };
+    // The same tree, signed or cosigned anew: only the head is replaced.
     if let Some(blob) = header.blobs.first() {
         return Err(Refusal::Blob(blob.sha256));
     }

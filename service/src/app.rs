@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sealift_policy::log::WitnessPolicy;
 use sealift_policy::name::OperatorName;
 use sealift_policy::trust::TrustPolicy;
 
@@ -29,6 +30,7 @@ pub struct App {
     catalogue: Catalogue,
     logs: BTreeMap<LogName, ServedLog>,
     frozen: BTreeSet<LogName>,
+    witnesses: WitnessPolicy,
     hints: Mutex<()>,
     /// What is counted.
     pub metrics: Metrics,
@@ -72,6 +74,9 @@ impl App {
             catalogue,
             logs,
             frozen,
+            witnesses: policy
+                .map(|policy| policy.document().witness_policy.clone())
+                .unwrap_or_default(),
             hints: Mutex::new(()),
             metrics: Metrics::default(),
             submissions: Arc::new(tokio::sync::Semaphore::new(SUBMISSIONS)),
@@ -116,6 +121,11 @@ impl App {
     /// Whether nothing is added to this log any more.
     pub fn is_frozen(&self, log: &LogName) -> bool {
         self.frozen.contains(log)
+    }
+
+    /// Which witnesses must have cosigned a head.
+    pub fn witnesses(&self) -> &WitnessPolicy {
+        &self.witnesses
     }
 
     /// Held while hint files are written.

@@ -82,6 +82,7 @@ impl From<SubmitError> for Problem {
                 Refusal::SecondLeaf { .. } => Self::new(StatusCode::CONFLICT, "second-leaf", detail),
                 Refusal::Checkpoint(_) => Self::new(StatusCode::FORBIDDEN, "checkpoint", detail),
                 Refusal::Version(_) => refused("version"),
+                Refusal::NotWitnessed => refused("not-witnessed"),
                 Refusal::WrongRoot => refused("wrong-root"),
                 Refusal::Leaf(..) => refused("leaf"),
                 Refusal::ManifestDigest(_) => refused("manifest-digest"),

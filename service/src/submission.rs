@@ -133,6 +133,7 @@ fn decide(app: &App, log: &ServedLog, header: SubmissionHeader) -> Result<Decisi
         tree: &state.tree,
         last: &state.last,
         checkpoint: state.checkpoint.as_ref(),
+        witnesses: app.witnesses(),
         stated: &stated,
     };
     Ok(admit::decide(&log.name, header, known)?)

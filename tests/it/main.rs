@@ -34,4 +34,5 @@ mod scripts;
 mod soak;
 mod tampered;
 mod transparent;
+mod witnessed;
 mod words;

@@ -20,5 +20,6 @@ pub mod registry;
 pub mod sources;
 pub mod table;
 pub mod user;
+pub mod witness;
 pub mod workload;
 pub mod world;

@@ -3,6 +3,8 @@
 //! Owns: who is in the world, its trust policy, and starting and stopping it.
 //! Must not know what operators build or how anything is stored.
 
+mod witnessed;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use serde_json::json;
 use crate::child::{Background, run, run_watched};
 use crate::env::{clean_command, path_with};
 use crate::programs::Programs;
+use crate::witness::Witness;
 use crate::workload::{Profile, Workload};
 
 /// How long the service may take to listen, and to notice that it should go.
@@ -84,6 +87,7 @@ pub struct World {
     programs: Programs,
     operators: Vec<Operator>,
     service: Option<Background>,
+    witnesses: Vec<Witness>,
     port: u16,
 }
 
@@ -130,6 +134,7 @@ impl World {
             programs: programs.clone(),
             operators: all,
             service: None,
+            witnesses: vec![],
             port: 0,
         };
         world.start_service()?;
@@ -239,6 +244,7 @@ impl World {
         let url = self.access().url;
         side_by_side(operators, said, |operator| {
             let mut command = build_command(&self.programs, operator, &url, source)?;
+            command.args(self.witnessing());
             for profile in profiles {
                 command.arg("--profile").arg(profile.to_string());
             }

@@ -132,7 +132,7 @@ fn key(path: &Path, options: &cli::Audit) -> anyhow::Result<LogSigner> {
         Err(KeyFileError::Missing(_)) => {
             let name = format!("sealift-auditor/{}", options.name).parse()?;
             let signer = LogSigner::generate(name, &mut rand_core::OsRng);
-            key_file::create(path, &signer)?;
+            key_file::create(path, &signer.to_secret_text())?;
             say(&format!(
                 "the auditor's new key, for those who read its reports: {}",
                 signer.verifier()

@@ -8,12 +8,13 @@ use sealift_policy::digest::{PlanId, UnitKey};
 use sealift_policy::request::profile::ProfileKind;
 use serde_json::json;
 
-use super::submit::describe;
+use super::submit::{describe, outcome};
 use super::{Outcome, clock, print, runtime};
 use crate::capture::Captured;
 use crate::cargo::Cargo;
-use crate::cli::{self, How};
+use crate::cli::{self, How, Witnessing};
 use crate::compare::Comparison;
+use crate::cosign::Witnesses;
 use crate::data::Data;
 use crate::generated::Generated;
 use crate::log_store::FolderStore;
@@ -34,13 +35,15 @@ use crate::{durable, env, matching, sandbox};
 /// When it cannot be planned, built, signed or submitted.
 pub(super) fn run(options: &cli::Build) -> anyhow::Result<Outcome> {
     let source = options.source.source()?;
-    Builder::new(&options.data, &options.service, &options.how)?.build(&source, &options.source.profiles)
+    Builder::new(&options.data, &options.service, &options.how, &options.witnessing)?
+        .build(&source, &options.source.profiles)
 }
 
 /// Everything that is needed to build source after source.
 pub(super) struct Builder {
     data: Data,
     service: Service,
+    witnesses: Option<Witnesses>,
     tools: Tools,
     how: How,
     runtime: tokio::runtime::Runtime,
@@ -49,12 +52,14 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(data: &Path, service: &str, how: &How) -> anyhow::Result<Self> {
+    pub(super) fn new(data: &Path, service: &str, how: &How, witnessing: &Witnessing) -> anyhow::Result<Self> {
         let data = Data::open(data)?;
+        let witnesses = Witnesses::find(&data, witnessing.trust_policy.as_deref())?;
         let lock = lock(&data.build_lock())?;
         let tools = tools(data.root(), &data.cargo_home(), how.no_sandbox)?;
         Ok(Self {
             service: Service::new(service)?,
+            witnesses,
             tools,
             how: how.clone(),
             runtime: runtime()?,
@@ -106,12 +111,12 @@ impl Builder {
             built.push(generated);
         }
         let tally = self.publish(&passes, &built)?;
-        self.tell(source, &tally, &failed)?;
+        let submitted = self.tell(source, &tally, &failed)?;
         if !self.how.keep {
             self.sweep()?;
         }
         Ok(if failed.is_empty() {
-            Outcome::Done
+            submitted
         } else {
             Outcome::Incomplete
         })
@@ -147,8 +152,10 @@ impl Builder {
         Ok(tally)
     }
 
-    fn tell(&self, source: &Source, tally: &Tally, failed: &[ProfileKind]) -> anyhow::Result<()> {
-        let summary = self.runtime.block_on(submit_all(&self.data, &self.service))?;
+    /// Submits, and tells what became of everything.
+    fn tell(&self, source: &Source, tally: &Tally, failed: &[ProfileKind]) -> anyhow::Result<Outcome> {
+        let submitted = submit_all(&self.data, &self.service, self.witnesses.as_ref(), clock::now);
+        let summary = self.runtime.block_on(submitted)?;
         if !tally.unpublished.is_empty() {
             let file = self.data.nondeterminism().join(format!("{}.json", clock::now()));
             let list = json!({"version": 1, "source": source.to_string(), "units": tally.unpublished});
@@ -186,7 +193,7 @@ impl Builder {
             });
             print(&format!("{document}\n"))?;
         }
-        Ok(())
+        Ok(outcome(&summary))
     }
 
     /// Texts that no published unit may contain. Folders of both passes lie below the data folder.

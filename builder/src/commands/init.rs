@@ -28,7 +28,7 @@ pub(super) fn run(options: &cli::Init) -> anyhow::Result<Outcome> {
     let data = Data::create(&options.data, operator)?;
     // A crash between these steps leaves a folder without `operator.json`: nothing was signed that anybody saw, and
     // the key that is there is never replaced, so that the operator looks at it.
-    key_file::create(&data.key(), &signer)?;
+    key_file::create(&data.key(), &signer.to_secret_text())?;
     Sequencer::create(FolderStore::new(&data.log(), &data.seen()), signer, clock::now())?;
     data.finish()?;
     let snippet = json!({"name": options.operator, "logs": [{"epoch": options.epoch, "vkey": vkey}]});

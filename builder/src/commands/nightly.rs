@@ -16,7 +16,7 @@ pub(super) fn run(options: &cli::Nightly) -> anyhow::Result<Outcome> {
         Some(file) => BuildList::parse(&fs_err::read_to_string(file)?)?,
         None => BuildList::popular(),
     };
-    let builder = build::Builder::new(&options.data, &options.service, &options.how)?;
+    let builder = build::Builder::new(&options.data, &options.service, &options.how, &options.witnessing)?;
     let mut failed = 0;
     for entry in &list.build {
         let source = Source::Crate {

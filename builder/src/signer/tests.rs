@@ -29,7 +29,7 @@ fn operator() -> Fixture {
         vkey: signer.verifier().clone(),
     };
     let data = Data::create(&folder.path().join("data"), operator).unwrap();
-    key_file::create(&data.key(), &signer).unwrap();
+    key_file::create(&data.key(), &signer.to_secret_text()).unwrap();
     Sequencer::create(FolderStore::new(&data.log(), &data.seen()), signer, 1).unwrap();
     data.finish().unwrap();
     Fixture { _folder: folder, data }

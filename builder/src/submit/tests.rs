@@ -9,6 +9,7 @@ use sealift_policy::log::Origin;
 use sealift_policy::log::key::LogSigner;
 
 use super::*;
+use crate::cosign::tests::{NOW, RealWitness, witnesses as cosign_with};
 use crate::data::Operator;
 use crate::sequencer::Sequencer;
 
@@ -32,6 +33,10 @@ struct Fixture {
 }
 
 fn fixture(batches: &[u64]) -> Fixture {
+    fixture_with_key(batches).0
+}
+
+fn fixture_with_key(batches: &[u64]) -> (Fixture, LogSigner) {
     let folder = tempfile::tempdir().unwrap();
     let name = "alpha".parse().unwrap();
     let signer = LogSigner::generate(Origin::of(&name, 1), &mut rand_core::OsRng);
@@ -42,7 +47,8 @@ fn fixture(batches: &[u64]) -> Fixture {
         vkey: signer.verifier().clone(),
     };
     let data = Data::create(&folder.path().join("data"), operator).unwrap();
-    let mut log = Sequencer::create(FolderStore::new(&data.log(), &data.seen()), signer, 1).unwrap();
+    let store = FolderStore::new(&data.log(), &data.seen());
+    let mut log = Sequencer::create(store, signer.clone(), 1).unwrap();
     let mut number = 0_u64;
     for (index, &batch) in batches.iter().enumerate() {
         let leaves: Vec<Leaf> = (0..batch)
@@ -53,6 +59,15 @@ fn fixture(batches: &[u64]) -> Fixture {
             .collect();
         log.append(&leaves, index as u64 + 2).unwrap();
     }
+    (with_service(folder, data), signer)
+}
+
+/// The same operator before another service.
+fn fixture_like(fixture: &Fixture) -> Fixture {
+    with_service(tempfile::tempdir().unwrap(), fixture.data.clone())
+}
+
+fn with_service(folder: tempfile::TempDir, data: Data) -> Fixture {
     let known = Arc::new(Mutex::new(Known::default()));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -160,7 +175,7 @@ impl Fixture {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(submit_all(&self.data, &self.service))
+        runtime.block_on(submit_all(&self.data, &self.service, None, || 1000))
     }
 
     /// Old size and number of units of every admitted submission.
@@ -251,4 +266,151 @@ fn a_record_that_is_not_what_was_signed_is_not_sent() {
     fs_err::write(fixture.data.unit(key), serde_json::to_vec(&record).unwrap()).unwrap();
     assert!(matches!(fixture.submit(), Err(SubmitError::Io(_))));
     assert!(fixture.admitted().is_empty());
+}
+
+/// Two witnesses, both of which are needed.
+struct Pair {
+    witnesses: [RealWitness; 2],
+    policy: Witnesses,
+}
+
+impl Pair {
+    fn of(fixture: &Fixture) -> Self {
+        let log = &fixture.data.operator().vkey;
+        let witnesses = ["w1", "w2"].map(|name| RealWitness::start(name, log));
+        let lines = [witnesses[0].line("a"), witnesses[1].line("b")].concat();
+        Self {
+            policy: cosign_with(&format!("{lines}group both all a b\nquorum both\n")),
+            witnesses,
+        }
+    }
+}
+
+impl Fixture {
+    fn submit_to(&self, pair: &Pair) -> Summary {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let submitted = submit_all(&self.data, &self.service, Some(&pair.policy), || NOW);
+        runtime.block_on(submitted).unwrap()
+    }
+
+    /// The sizes of all heads that the service was given; each must have had enough cosignatures.
+    fn cosigned_heads(&self, pair: &Pair) -> Vec<u64> {
+        let known = self.known.lock().unwrap();
+        let heads = known.headers.iter().map(|header| {
+            let head = SignedCheckpoint::parse(header.checkpoint.as_bytes()).unwrap();
+            let head = head.verify(&self.data.operator().vkey).unwrap();
+            assert!(pair.policy.is_met(&head, NOW));
+            head.size().value()
+        });
+        heads.collect()
+    }
+
+    fn append(&self, key: &LogSigner, leaves: std::ops::Range<u64>, time: u64) {
+        let store = FolderStore::new(&self.data.log(), &self.data.seen());
+        let leaves: Vec<Leaf> = leaves.map(|number| sign_nothing(&self.data, number)).collect();
+        Sequencer::open(store, key.clone())
+            .unwrap()
+            .append(&leaves, time)
+            .unwrap();
+    }
+}
+
+#[test]
+fn every_head_that_is_submitted_has_the_quorum() {
+    let fixture = fixture(&[3, 2, 4]);
+    let pair = Pair::of(&fixture);
+    let summary = fixture.submit_to(&pair);
+    assert_eq!((summary.leaves, summary.withheld), (9, None));
+    assert_eq!(fixture.cosigned_heads(&pair), [3, 5, 9]);
+}
+
+#[test]
+fn b12_without_a_witness_the_last_cosigned_head_stays_and_the_next_run_goes_on() {
+    let (fixture, key) = fixture_with_key(&[3]);
+    let mut pair = Pair::of(&fixture);
+    fixture.submit_to(&pair);
+    let log = fixture.data.operator().vkey.clone();
+    pair.witnesses[1].stop();
+    for round in 0..2 {
+        fixture.append(&key, 100 + 2 * round..102 + 2 * round, 10 + round);
+        let summary = fixture.submit_to(&pair);
+        let withheld = summary.withheld.unwrap();
+        assert_eq!((summary.leaves, summary.size, withheld.size), (0, 3, 5));
+        assert!(
+            withheld.problems[0].starts_with("witness `w2`: it cannot be reached"),
+            "{withheld:?}"
+        );
+        assert_eq!(fixture.cosigned_heads(&pair), [3]);
+        // Nobody is shown a head before the one in front of it is published.
+        assert_eq!(pair.witnesses[0].seen(&log), Some(5));
+    }
+    pair.witnesses[1].start_again(&log);
+    let summary = fixture.submit_to(&pair);
+    assert_eq!((summary.leaves, summary.withheld), (4, None));
+    assert_eq!(fixture.cosigned_heads(&pair), [3, 5, 7]);
+}
+
+#[test]
+fn heads_that_a_witness_has_gone_past_are_submitted_together_with_later_ones() {
+    let (fixture, key) = fixture_with_key(&[3]);
+    let mut pair = Pair::of(&fixture);
+    fixture.append(&key, 100..102, 10);
+    fixture.append(&key, 102..106, 11);
+    // One witness has cosigned the second of three heads, for another service say.
+    let only_one = cosign_with(&format!("{}quorum a\n", pair.witnesses[0].line("a")));
+    let elsewhere = fixture_like(&fixture);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    elsewhere.known.lock().unwrap().patience = Some(2);
+    let cut = runtime.block_on(submit_all(&elsewhere.data, &elsewhere.service, Some(&only_one), || NOW));
+    assert!(cut.is_err());
+    assert_eq!(
+        pair.witnesses[0].seen(&fixture.data.operator().vkey),
+        Some(9),
+        "shown, and refused by that service"
+    );
+    let summary = fixture.submit_to(&pair);
+    assert_eq!((summary.leaves, summary.withheld), (9, None));
+    assert_eq!(fixture.cosigned_heads(&pair), [9]);
+    pair.witnesses[0].stop();
+}
+
+#[test]
+fn b11_a_log_restored_from_a_backup_is_not_cosigned_even_where_nobody_else_remembers() {
+    let (fixture, key) = fixture_with_key(&[3]);
+    let pair = Pair::of(&fixture);
+    let backup = tempfile::tempdir().unwrap();
+    copy(fixture.data.root(), backup.path());
+    fixture.append(&key, 100..104, 10);
+    fixture.submit_to(&pair);
+    // The service has lost everything, and so has the file beside the key.
+    *fixture.known.lock().unwrap() = Known::default();
+    fs_err::remove_dir_all(fixture.data.root()).unwrap();
+    copy(backup.path(), fixture.data.root());
+    let summary = fixture.submit_to(&pair);
+    let said = summary.withheld.unwrap().problems.concat();
+    assert!(said.contains("restored from an older backup"), "{said}");
+    // Grown again, with other leaves: a fork.
+    fixture.append(&key, 200..206, 12);
+    let summary = fixture.submit_to(&pair);
+    let said = summary.withheld.unwrap().problems.concat();
+    assert!(said.contains("restored from an older backup"), "{said}");
+    assert!(fixture.admitted().is_empty());
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry.unwrap();
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        if entry.file_type().is_dir() {
+            fs_err::create_dir_all(&target).unwrap();
+        } else {
+            fs_err::copy(entry.path(), &target).unwrap();
+        }
+    }
 }

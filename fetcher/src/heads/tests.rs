@@ -1,6 +1,7 @@
 //! Heads of real logs: which replace the one that was seen before, and which are refused with evidence.
 
 use rand_core::OsRng;
+use sealift_policy::evidence::Finding;
 use sealift_policy::log::{Checkpoint, LogSigner, Origin, Tree, TreeSize};
 
 use super::*;
@@ -64,17 +65,22 @@ impl Fixture {
             .map(|head| head.size().value())
     }
 
+    /// What a stranger makes of it who has nothing but the log's key.
+    fn judged(&self, evidence: &Evidence) -> Finding {
+        evidence.judge(&[self.signer.verifier().clone()]).unwrap()
+    }
+
     fn known(&self) -> Option<u64> {
         self.heads().known(&self.log()).map(|head| head.size().value())
     }
 
-    fn evidence(&self) -> Vec<String> {
+    fn evidence(&self) -> Vec<Evidence> {
         let folder = self.folder.path().join("v1/evidence");
         let Ok(files) = fs_err::read_dir(folder) else {
             return vec![];
         };
         files
-            .map(|file| fs_err::read_to_string(file.unwrap().path()).unwrap())
+            .map(|file| Evidence::parse(&fs_err::read(file.unwrap().path()).unwrap()).unwrap())
             .collect()
     }
 }
@@ -91,7 +97,7 @@ fn heads_that_extend_the_known_one_are_remembered() {
     assert_eq!(log.advance(&log.offer(&log.tree, 3, 7)).unwrap(), 7);
     assert_eq!(log.advance(&log.offer(&log.tree, 7, 7)).unwrap(), 7);
     assert_eq!(log.known(), Some(7));
-    assert_eq!(log.evidence(), [""; 0]);
+    assert_eq!(log.evidence(), []);
 }
 
 #[test]
@@ -113,7 +119,12 @@ fn a_smaller_tree_is_refused_with_both_heads_as_evidence() {
     );
     assert_eq!(log.known(), Some(7));
     let evidence = log.evidence();
-    assert!(evidence[0].contains(&seven.checkpoint) && evidence[0].contains(&three.checkpoint));
+    let [Evidence::Heads(pair)] = &evidence[..] else {
+        panic!("{evidence:?}")
+    };
+    assert_eq!((&pair.known, &pair.offered), (&seven.checkpoint, &three.checkpoint));
+    // It once was the log's head: whoever serves it again has signed nothing.
+    assert!(!log.judged(&evidence[0]).is_proof());
 }
 
 #[test]
@@ -128,7 +139,9 @@ fn two_trees_of_one_size_are_refused() {
             ..
         }
     ));
-    assert_eq!(log.evidence().len(), 1);
+    let evidence = log.evidence();
+    assert_eq!(evidence.len(), 1);
+    assert!(log.judged(&evidence[0]).is_proof());
 }
 
 #[test]
@@ -152,6 +165,13 @@ fn a_larger_tree_that_is_not_consistent_is_refused() {
         ));
     }
     assert_eq!(log.known(), Some(3));
+    // The fork's own proof convicts it. The others are offers that an honest log could have been given by a liar.
+    let proofs = log
+        .evidence()
+        .iter()
+        .filter(|evidence| log.judged(evidence).is_proof())
+        .count();
+    assert_eq!((proofs, log.evidence().len()), (1, 4));
 }
 
 #[test]

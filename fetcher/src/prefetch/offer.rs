@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::cause::Cause;
-use sealift_policy::digest::UnitKey;
+use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::document::UnitDocument;
+use sealift_policy::evidence::{Evidence, LoggedLeaf, StatementPair};
 use sealift_policy::key::MalformedKeyDocument;
 use sealift_policy::leaf::Leaf;
 use sealift_policy::local::OperatorProof;
@@ -17,7 +18,7 @@ use sealift_policy::log::{
 };
 use sealift_policy::manifest::Manifest;
 use sealift_policy::name::OperatorName;
-use sealift_policy::trust::{Claim, Freshness, Rejection, Subject, TrustPolicy, Verified};
+use sealift_policy::trust::{Claim, Freshness, Rejection, Statement, Subject, TrustPolicy, Verified};
 use sealift_policy::wire::{ManifestRecord, UnitRecord, Voucher};
 
 use crate::cause::Caused;
@@ -135,7 +136,7 @@ fn claim<'a>(
     proofs: &mut Vec<OperatorProof>,
 ) -> Result<Claim<'a>, Rejection> {
     let manifest = stated.manifest.as_bytes();
-    let leaf = Leaf::new(unit_key, sealift_policy::digest::Digest::of(manifest)).to_canonical();
+    let leaf = Leaf::new(unit_key, Digest::of(manifest)).to_canonical();
     let mut inclusions = Vec::new();
     let mut seen = BTreeSet::new();
     for voucher in &stated.vouchers {
@@ -164,6 +165,32 @@ fn claim<'a>(
         inclusions.push((voucher.operator.clone(), voucher.epoch, inclusion));
     }
     Ok(Claim { manifest, inclusions })
+}
+
+/// What shows strangers that two logs differ about a unit: of each a leaf with its proof. `None` where a statement has no
+/// proof in this record.
+pub(crate) fn disagreement(
+    policy: &TrustPolicy,
+    heads: &AcceptedHeads,
+    record: &UnitRecord,
+    statements: &[Statement],
+) -> Option<Evidence> {
+    let first = statements.first()?;
+    let second = statements.iter().find(|other| other.manifest != first.manifest)?;
+    let logged = |statement: &Statement| {
+        let log = (statement.operator.clone(), statement.epoch);
+        let is_stated = |stated: &&ManifestRecord| Digest::of(stated.manifest.as_bytes()) == statement.manifest;
+        let stated = record.manifests.iter().find(is_stated)?;
+        let is_of_log = |voucher: &&Voucher| (&voucher.operator, voucher.epoch) == (&log.0, log.1);
+        let (index, proof) = parse(stated.vouchers.iter().find(is_of_log)?)?;
+        Some(LoggedLeaf {
+            vkey: policy.log(&log.0, log.1)?.clone(),
+            leaf: Leaf::new(record.unit_key, statement.manifest).to_canonical(),
+            proof: proof_text(index, proof, heads.get(&log)?),
+        })
+    };
+    let (first, second) = (logged(first)?, logged(second)?);
+    Some(Evidence::Statements(StatementPair { first, second }))
 }
 
 fn parse(voucher: &Voucher) -> Option<(LeafIndex, InclusionProof)> {

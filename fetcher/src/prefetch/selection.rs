@@ -6,11 +6,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{PlanId, UnitKey};
+use sealift_policy::trust::Rejection;
 use sealift_policy::wire::{LogState, LookupResponse, PlanHint, UnitRecord};
 
 use super::deposit::Deposit;
 use super::found::{Alarm, Fetched};
-use super::offer::{self, AcceptedHeads, Offer};
+use super::offer::{self, AcceptedHeads, Offer, RefusedOffer};
 use super::present::is_usable;
 use super::{Order, chain};
 use crate::heads::{HeadRefused, Heads, Log};
@@ -117,9 +118,12 @@ pub(super) fn check_offers(
                     let alarming = !refused.is_innocent();
                     let reason = chain(&refused);
                     if alarming {
+                        let kept = deposit.put_evidence(&format!("unit-{key}"), &evidence);
+                        let shown = disagreement(order, heads, &evidence, &refused);
+                        let shown = shown.and_then(|file| deposit.put_evidence(&format!("statements-{key}"), &file));
                         let alarm = Alarm {
                             what: format!("unit {}: {reason}", key.short()),
-                            evidence: deposit.put_evidence(&format!("unit-{key}"), &evidence),
+                            evidence: shown.or(kept),
                         };
                         fetched.raise(alarm, order.watch);
                     }
@@ -131,6 +135,16 @@ pub(super) fn check_offers(
         let _ = deposit.put_plan(&hint);
     }
     selection
+}
+
+/// Where operators disagree: the file that shows it to strangers.
+fn disagreement(order: &Order<'_>, heads: &AcceptedHeads, record: &[u8], refused: &RefusedOffer) -> Option<Vec<u8>> {
+    let RefusedOffer::Rejected(Rejection::Disagreement(statements)) = refused else {
+        return None;
+    };
+    let record: UnitRecord = serde_json::from_slice(record).ok()?;
+    let evidence = offer::disagreement(order.policy, heads, &record, statements)?;
+    Some(evidence.to_file().into_bytes())
 }
 
 /// Of how many operators there are vouchers, whatever they are worth.

@@ -12,8 +12,11 @@ use sealift_policy::wire::ManifestRecord;
 use world::{NOW, World, unit, unit_by_rules};
 
 use sealift_policy::digest::UnitKey;
+use sealift_policy::evidence::{Evidence, Finding};
 use sealift_policy::local::UnitOrigin;
+use sealift_policy::trust::PolicyDocument;
 use sealift_policy::wire::LookupResponse;
+use serde_json::json;
 
 use super::*;
 
@@ -215,6 +218,43 @@ async fn what_is_revoked_after_it_was_fetched_does_not_count_as_present() {
     assert!(fetched.event.refused[0].reason.contains("revoked"));
 }
 
+// Nothing that was decided by one policy is remembered for the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_under_one_policy_is_judged_anew_by_the_next() {
+    type Change = fn(&mut PolicyDocument);
+    let world = World::with_units().await;
+    world.fetch().await;
+    let changes: [(&str, Change); 5] = [
+        ("both operators for libraries too", |document| {
+            document.quorum.library = 3
+        }),
+        ("a witness", |document| {
+            document.witness_policy = format!("witness w {}\nquorum w\n", world::witness()).parse().unwrap();
+        }),
+        ("nobody is left", |document| document.operators.clear()),
+        ("logs that are frozen elsewhere", |document| {
+            for operator in &mut document.operators {
+                operator.logs[0].frozen = Some(serde_json::from_value(json!({"size": 0, "root": EMPTY_ROOT})).unwrap());
+            }
+        }),
+        ("entries that are revoked", |document| {
+            for operator in &document.operators {
+                let range = json!({"operator": operator.name, "epoch": 1, "start": 0, "end": 100});
+                document.revoked.ranges.push(serde_json::from_value(range).unwrap());
+            }
+        }),
+    ];
+    for (what, change) in changes {
+        let fetched = world.fetch_as(&world.policy_with(change), NOW).await;
+        assert_eq!((fetched.event.present, fetched.event.fetched), (0, 0), "{what}");
+        let fetched = world.fetch().await;
+        assert_eq!(fetched.event.present, 3, "{what}, and back again");
+    }
+}
+
+/// The root of the empty tree.
+const EMPTY_ROOT: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn old_heads_and_a_clock_in_another_year_bring_nothing_and_raise_no_alarm() {
     let world = World::with_units().await;
@@ -361,6 +401,11 @@ async fn operators_that_disagree_are_believed_by_nobody() {
     let fetched = world.fetch().await;
     assert!(fetched.alarms[0].what.contains("disagree"), "{:?}", fetched.alarms);
     assert_eq!(world.local(), ["serde_derive", "regex"]);
+    // Both leaves, as strangers can check them who know nothing but the keys.
+    let evidence = fs_err::read(fetched.alarms[0].evidence.as_ref().unwrap()).unwrap();
+    let keys = [&world.alpha, &world.beta].map(|operator| operator.signer.verifier().clone());
+    let finding = Evidence::parse(&evidence).unwrap().judge(&keys).unwrap();
+    assert!(matches!(finding, Finding::Disagreement { .. }), "{finding}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,9 @@ pub enum CheckpointError {
     /// The text is not exactly the four lines.
     #[error("malformed checkpoint")]
     Malformed,
+    /// Size 0 with another root than that of the empty tree.
+    #[error("the root of an empty tree is another")]
+    EmptyRoot,
     /// The text speaks of another log than the key.
     #[error("checkpoint of `{found}`, expected `{expected}`")]
     OtherLog {
@@ -53,8 +56,11 @@ impl Checkpoint {
             .strip_prefix("time ")
             .and_then(decimal)
             .ok_or(CheckpointError::Malformed)?;
-        if lines.next().is_some() || (size == TreeSize::ZERO && root != TreeHash::EMPTY) {
+        if lines.next().is_some() {
             return Err(CheckpointError::Malformed);
+        }
+        if size == TreeSize::ZERO && root != TreeHash::EMPTY {
+            return Err(CheckpointError::EmptyRoot);
         }
         Ok(Self {
             origin,

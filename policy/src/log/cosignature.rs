@@ -1,14 +1,16 @@
 //! Cosignatures of witnesses on checkpoints (<https://c2sp.org/tlog-cosignature>, Ed25519, `cosignature/v1`).
 //!
-//! Owns the message and the witness's key. Must not know the time, how many witnesses are wanted, or who they are.
+//! Owns the message and both halves of the witness's key. Must not know the time, how many witnesses are wanted, or who they are.
 
 use std::fmt;
 use std::str::FromStr;
 
+use rand_core::CryptoRngCore;
 use serde::{Deserialize, Serialize};
+use signed_note::Signature;
 
 use super::checkpoint::VerifiedCheckpoint;
-use super::key::{KeyError, NamedKey, Origin};
+use super::key::{KeyError, NamedKey, NamedSecret, Origin};
 
 /// The signature type of timestamped Ed25519 cosignatures.
 const TYPE_COSIGNATURE: u8 = 0x04;
@@ -69,13 +71,19 @@ impl WitnessVerifier {
         Ok(VerifiedCosignature { time })
     }
 
-    fn time_of(&self, text: &[u8], signature: &[u8]) -> Option<u64> {
+    pub(super) fn time_of(&self, text: &[u8], signature: &[u8]) -> Option<u64> {
         let (time, signature) = signature.split_first_chunk()?;
         let time = u64::from_be_bytes(*time);
-        let message = [b"cosignature/v1\n", format!("time {time}\n").as_bytes(), text].concat();
-        let valid = (1..=i64::MAX.unsigned_abs()).contains(&time) && self.0.verifies(&message, signature);
+        let valid = TIMES.contains(&time) && self.0.verifies(&message(time, text), signature);
         valid.then_some(time)
     }
+}
+
+/// The times that a cosignature may state.
+const TIMES: std::ops::RangeInclusive<u64> = 1..=i64::MAX.unsigned_abs();
+
+fn message(time: u64, text: &[u8]) -> Vec<u8> {
+    [b"cosignature/v1\n", format!("time {time}\n").as_bytes(), text].concat()
 }
 
 impl VerifiedCosignature {
@@ -124,6 +132,73 @@ impl From<WitnessVerifier> for String {
 impl fmt::Display for WitnessVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A witness's secret key. Its text is `PRIVATE+KEY+<name>+<id>+<base64>`; `Debug` shows only the public half.
+#[derive(Clone)]
+pub struct WitnessSigner {
+    verifier: WitnessVerifier,
+    secret: NamedSecret,
+}
+
+/// A time that no cosignature may state: 0, or beyond 2^63 - 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no time of a cosignature")]
+pub struct BadTime(pub u64);
+
+impl WitnessSigner {
+    /// A new key for a witness of this name from the given randomness.
+    pub fn generate(name: Origin, random: &mut impl CryptoRngCore) -> Self {
+        NamedSecret::generate(name, TYPE_COSIGNATURE, random).into()
+    }
+
+    /// The public half.
+    pub fn verifier(&self) -> &WitnessVerifier {
+        &self.verifier
+    }
+
+    /// The secret text, for the file that only the witness may read.
+    pub fn to_secret_text(&self) -> String {
+        self.secret.to_text()
+    }
+
+    /// The signature line, with its newline, which says that this witness saw the checkpoint at `time` (seconds since
+    /// 1970). Whether it is consistent with everything seen before is for the caller to know.
+    pub fn cosign(&self, checkpoint: &VerifiedCheckpoint, time: u64) -> Result<String, BadTime> {
+        if !TIMES.contains(&time) {
+            return Err(BadTime(time));
+        }
+        let signature = self.secret.signature(&message(time, checkpoint.note().text()));
+        let bytes = [time.to_be_bytes().as_slice(), &signature].concat();
+        let NamedKey { name, id, .. } = &self.verifier.0;
+        let line = Signature::new(name.as_str().to_owned(), *id, bytes).expect("the name is a key's");
+        Ok(String::from_utf8(line.to_bytes()).expect("a name and base64 are UTF-8"))
+    }
+}
+
+impl From<NamedSecret> for WitnessSigner {
+    fn from(secret: NamedSecret) -> Self {
+        Self {
+            verifier: WitnessVerifier(secret.named().clone()),
+            secret,
+        }
+    }
+}
+
+impl FromStr for WitnessSigner {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        NamedSecret::parse(text, TYPE_COSIGNATURE).map(Self::from)
+    }
+}
+
+impl fmt::Debug for WitnessSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WitnessSigner")
+            .field("verifier", &self.verifier.to_string())
+            .finish_non_exhaustive()
     }
 }
 

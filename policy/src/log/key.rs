@@ -3,14 +3,17 @@
 //! Owns the strict parsers of both key texts and the strict Ed25519 verification.
 //! Must not know what is signed, or where keys are kept.
 
+mod secret;
+
 use std::fmt;
 use std::str::FromStr;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, VerifyingKey};
 use rand_core::CryptoRngCore;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::secret::NamedSecret;
 use crate::name::OperatorName;
 
 /// The identity of a log, which is also its key's name: at most 255 bytes, not empty, no white space,
@@ -225,18 +228,13 @@ impl signed_note::Verifier for LogVerifier {
 #[derive(Clone)]
 pub struct LogSigner {
     verifier: LogVerifier,
-    key: SigningKey,
+    secret: NamedSecret,
 }
 
 impl LogSigner {
     /// A new key for this log from the given randomness.
     pub fn generate(origin: Origin, random: &mut impl CryptoRngCore) -> Self {
-        let key = SigningKey::generate(random);
-        let named = NamedKey::new(origin, TYPE_ED25519, key.verifying_key().to_bytes());
-        Self {
-            verifier: LogVerifier(named.expect("a generated point is canonical and of large order")),
-            key,
-        }
+        NamedSecret::generate(origin, TYPE_ED25519, random).into()
     }
 
     /// The public half.
@@ -246,35 +244,32 @@ impl LogSigner {
 
     /// The secret text, for the file that only the operator's signer may read.
     pub fn to_secret_text(&self) -> String {
-        let key = BASE64_STANDARD.encode(encoded(TYPE_ED25519, self.key.as_bytes()));
-        format!("{SECRET}{}+{:08x}+{key}", self.verifier.origin(), self.verifier.0.id)
+        self.secret.to_text()
+    }
+
+    pub(super) fn signature(&self, message: &[u8]) -> Vec<u8> {
+        self.secret.signature(message).to_vec()
+    }
+
+    pub(super) fn key_id(&self) -> u32 {
+        self.verifier.0.id
     }
 }
 
-const SECRET: &str = "PRIVATE+KEY+";
+impl From<NamedSecret> for LogSigner {
+    fn from(secret: NamedSecret) -> Self {
+        Self {
+            verifier: LogVerifier(secret.named().clone()),
+            secret,
+        }
+    }
+}
 
 impl FromStr for LogSigner {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, id, secret) = split(text.strip_prefix(SECRET).ok_or(KeyError::Malformed)?)?;
-        let (&found, secret) = secret.split_first().ok_or(KeyError::Malformed)?;
-        if found != TYPE_ED25519 {
-            return Err(KeyError::Type {
-                found,
-                expected: TYPE_ED25519,
-            });
-        }
-        let key = SigningKey::from_bytes(secret.try_into().map_err(|_| KeyError::Malformed)?);
-        let named = NamedKey::new(name, TYPE_ED25519, key.verifying_key().to_bytes())?;
-        if named.id == id {
-            Ok(Self {
-                verifier: LogVerifier(named),
-                key,
-            })
-        } else {
-            Err(KeyError::Id)
-        }
+        NamedSecret::parse(text, TYPE_ED25519).map(Self::from)
     }
 }
 
@@ -283,16 +278,6 @@ impl fmt::Debug for LogSigner {
         f.debug_struct("LogSigner")
             .field("verifier", &self.verifier.to_string())
             .finish_non_exhaustive()
-    }
-}
-
-impl LogSigner {
-    pub(super) fn signature(&self, message: &[u8]) -> Vec<u8> {
-        self.key.sign(message).to_vec()
-    }
-
-    pub(super) fn key_id(&self) -> u32 {
-        self.verifier.0.id
     }
 }
 

@@ -112,6 +112,37 @@ impl ConsistencyProof {
         tlog_tiles::check_tree(&self.path(), new.0.value(), new.1.into(), old.0.value(), old.1.into())
             .map_err(|_| MerkleError::Mismatch)
     }
+
+    /// The root that a tree with the root of `new` has at the size `old`, as far as these hashes show it: then no other
+    /// root at that size is consistent with `new`. `None` where they do not lead to the root of `new`, and where `old` is
+    /// a power of two, since the proof then takes the older root as given.
+    pub fn shown_root(&self, old: TreeSize, new: (TreeSize, TreeHash)) -> Option<TreeHash> {
+        let (mut from, mut to) = (old.value().checked_sub(1)?, new.0.value().checked_sub(1)?);
+        if from >= to || old.value().is_power_of_two() {
+            return None;
+        }
+        // RFC 9162, 2.1.4.2: both roots are computed side by side.
+        let shift = from.trailing_ones();
+        (from, to) = (from >> shift, to >> shift);
+        let (first, rest) = self.0.split_first()?;
+        let (mut older, mut newer) = (Hash::from(*first), Hash::from(*first));
+        for hash in rest.iter().copied().map(Hash::from) {
+            if to == 0 {
+                return None;
+            }
+            if from % 2 == 1 || from == to {
+                older = tlog_tiles::node_hash(hash, older);
+                newer = tlog_tiles::node_hash(hash, newer);
+                while from % 2 == 0 && from != 0 {
+                    (from, to) = (from >> 1, to >> 1);
+                }
+            } else {
+                newer = tlog_tiles::node_hash(newer, hash);
+            }
+            (from, to) = (from >> 1, to >> 1);
+        }
+        (to == 0 && TreeHash::from(newer) == new.1).then(|| older.into())
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod audit_report;
 pub mod checkpoint;
 pub mod cosignature;
+pub mod cosigned;
 pub mod key;
 pub mod merkle;
 pub mod note;

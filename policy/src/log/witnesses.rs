@@ -21,6 +21,7 @@ const MAX_DEFINITIONS: usize = 256;
 pub struct WitnessPolicy {
     text: String,
     witnesses: Vec<WitnessVerifier>,
+    urls: Vec<Option<String>>,
     groups: Vec<Group>,
     quorum: Option<Member>,
 }
@@ -81,6 +82,12 @@ impl WitnessPolicy {
     /// All witnesses that it names.
     pub fn witnesses(&self) -> &[WitnessVerifier] {
         &self.witnesses
+    }
+
+    /// All witnesses, each with the URL on its line: where checkpoints are submitted to it
+    /// (<https://c2sp.org/tlog-witness>, the submission prefix).
+    pub fn addresses(&self) -> impl Iterator<Item = (&WitnessVerifier, Option<&str>)> {
+        self.witnesses.iter().zip(self.urls.iter().map(Option::as_deref))
     }
 
     /// Whether the witnesses for which `has_cosigned` holds are the quorum.
@@ -153,7 +160,8 @@ impl<'a> Definitions<'a> {
         };
         let parts: Vec<&str> = parts.collect();
         match (keyword, &parts[..]) {
-            ("witness", [name, key] | [name, key, _]) => self.witness(name, key),
+            ("witness", [name, key]) => self.witness(name, key, None),
+            ("witness", [name, key, url]) => self.witness(name, key, Some(url)),
             ("witness", _) => Err(Problem::Parts("witness")),
             ("group", [name, threshold, members @ ..]) if !members.is_empty() => self.group(name, threshold, members),
             ("group", _) => Err(Problem::Parts("group")),
@@ -164,13 +172,14 @@ impl<'a> Definitions<'a> {
         }
     }
 
-    fn witness(&mut self, name: &'a str, key: &str) -> Result<(), Problem> {
+    fn witness(&mut self, name: &'a str, key: &str, url: Option<&str>) -> Result<(), Problem> {
         let key: WitnessVerifier = key.parse().map_err(|_| Problem::Key(key.chars().take(100).collect()))?;
         if !self.keys.insert(*key.public_key()) {
             return Err(Problem::KeyTwice(name.to_owned()));
         }
         self.define(name, Member::Witness(self.policy.witnesses.len()))?;
         self.policy.witnesses.push(key);
+        self.policy.urls.push(url.map(str::to_owned));
         Ok(())
     }
 

@@ -10,4 +10,5 @@ mod operator;
 mod reader;
 mod serving;
 mod sockets;
+mod witnessed;
 mod world;

@@ -9,7 +9,7 @@ use crate::operator::{Operator, library, proc_macro};
 use crate::world::World;
 
 /// Serves the world's router on a real socket.
-async fn serve(world: &World) -> String {
+pub(crate) async fn serve(world: &World) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = world.router();

@@ -100,11 +100,53 @@ fn a_note_is_verified_by_a_witness_as_its_cosignatures_are() {
     }
 }
 
+// Keys of the seeds [1; 32] and [2; 32]; the signatures were made by another implementation (pyca/cryptography).
+const GOLDEN_WITNESS: &str = "PRIVATE+KEY+witness.example/w1+df1c0a35+BAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC";
+const GOLDEN_LOG: &str = "sealift/alpha/1+d8b43093+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
+const GOLDEN_HEAD: &str = "\
+sealift/alpha/1
+0
+47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
+time 1700000000
+
+\u{2014} sealift/alpha/1 2LQwk8qINiTB1YOTmCrHO/vT/lMBhPX5P1NBuEj31uozsQ3hpdv8bl4uiUi4bGfabJqP8HKb6A5XbaruT6kV3wConQE=
+";
+const GOLDEN_LINE: &str = "\u{2014} witness.example/w1 3xwKNQAAAABkGFDLubQbYUmi+qUxdF4gCfUvkunwSCDSpb9SSkcN2r2VqLW0sxgbWQfypym429wnnNFEntqh3c9hjp145CMApQK3BQ==
+";
+
+#[test]
+fn a_cosignature_is_the_one_that_another_implementation_makes() {
+    let head = SignedCheckpoint::parse(GOLDEN_HEAD.as_bytes()).unwrap();
+    let head = head.verify(&GOLDEN_LOG.parse().unwrap()).unwrap();
+    let witness: WitnessSigner = GOLDEN_WITNESS.parse().unwrap();
+    assert_eq!(witness.cosign(&head, 1_679_315_147).unwrap(), GOLDEN_LINE);
+    assert_eq!(witness.to_secret_text(), GOLDEN_WITNESS);
+    assert_eq!(
+        witness.verifier().to_string(),
+        "witness.example/w1+df1c0a35+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU"
+    );
+    assert!(!format!("{witness:?}").contains("BAIC"));
+    for time in [0, 1 << 63, u64::MAX] {
+        assert_eq!(witness.cosign(&head, time), Err(BadTime(time)));
+    }
+}
+
+// The example of the specification.
+#[test]
+fn the_signed_message_is_that_of_the_specification() {
+    let body = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+    let expected = format!("cosignature/v1\ntime 1679315147\n{body}");
+    assert_eq!(message(1_679_315_147, body.as_bytes()), expected.as_bytes());
+}
+
 #[test]
 fn t18_a_log_key_is_no_witness_key_and_the_reverse() {
     let witness = Witness::new();
     assert!(witness.vkey(TYPE_COSIGNATURE).parse::<LogVerifier>().is_err());
     assert!(witness.vkey(0x01).parse::<LogVerifier>().is_ok());
     assert!(witness.vkey(0x01).parse::<WitnessVerifier>().is_err());
+    assert!(GOLDEN_WITNESS.parse::<LogSigner>().is_err());
+    let log = LogSigner::generate("log".parse().unwrap(), &mut rand_core::OsRng);
+    assert!(log.to_secret_text().parse::<WitnessSigner>().is_err());
     assert_eq!(witness.verifier().to_string(), witness.vkey(TYPE_COSIGNATURE));
 }

@@ -139,6 +139,29 @@ fn t10_a_leaf_that_reads_like_an_inner_node_is_another_hash() {
     }
 }
 
+#[test]
+fn the_older_root_is_shown_by_the_proof_unless_its_size_is_a_power_of_two() {
+    let tree = tree(70);
+    for new in 1..70_u64 {
+        let head = (size(new), tree.root_at(size(new)).unwrap());
+        for old in 0..new {
+            let proof = tree.consistency(size(old), size(new)).unwrap();
+            let expected = (old != 0 && !old.is_power_of_two()).then(|| tree.root_at(size(old)).unwrap());
+            assert_eq!(proof.shown_root(size(old), head), expected, "{old} {new}");
+            assert_eq!(proof.shown_root(size(old), (head.0, TreeHash::EMPTY)), None);
+            for wrong in [
+                &proof.0[..proof.0.len().saturating_sub(1)],
+                &[proof.0.clone(), vec![head.1]].concat(),
+            ] {
+                assert!(
+                    wrong.len() == proof.0.len()
+                        || ConsistencyProof(wrong.to_vec()).shown_root(size(old), head).is_none()
+                );
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn t9_hostile_numbers_and_hashes_never_panic(
@@ -151,6 +174,7 @@ proptest! {
         let inclusion = InclusionProof(hashes.clone());
         prop_assert!(inclusion.verify(index(at), TreeHash::EMPTY, size(new), TreeHash::EMPTY).is_err());
         let proof = ConsistencyProof(hashes);
+        prop_assert_eq!(proof.shown_root(size(old), (size(new), TreeHash::EMPTY)), None);
         let refused = proof.verify((size(old), TreeHash::of_leaf(b"a")), (size(new), TreeHash::EMPTY));
         prop_assert!(refused.is_err());
     }

@@ -65,6 +65,13 @@ fn groups_count_their_members() {
 }
 
 #[test]
+fn urls_are_those_of_their_lines() {
+    let policy = parse(TWO_LEVELS).unwrap();
+    let urls: Vec<_> = policy.addresses().map(|(_, url)| url).collect();
+    assert_eq!(urls, [None, Some("https://x2.example/"), None, None, None, None]);
+}
+
+#[test]
 fn a_quorum_may_be_one_witness_or_nobody() {
     let one = parse("witness a W1\nwitness b W2\nquorum a").unwrap();
     assert!(is_met(&one, &[1]) && !is_met(&one, &[2]));

@@ -53,6 +53,7 @@ pub struct Reviewed {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct PkgConfig {
+    /// As pkg-config is asked: a name, or one with the least version that the script takes (`libgit2 >= 1.6.4`).
     modules: Vec<String>,
     /// It takes none whose folders lack this header.
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! The command line. Owns names and help of commands and options; must not know what they do.
 
+mod attest;
 mod audit;
 mod review;
 mod witness;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use sealift_policy::name::{CrateName, CrateVersion, FeatureName, OperatorName};
 use sealift_policy::request::profile::ProfileKind;
 
+pub use self::attest::{Attest, AttestCommand, AttestInit};
 pub use self::audit::Audit;
 pub use self::review::Review;
 pub use self::witness::{Evidence, Witness, WitnessCommand, WitnessInit, Witnessing};
@@ -36,6 +38,9 @@ pub enum Command {
     /// Run a package's build script several times, watched, and propose an entry for the reviewed list
     #[command(after_help = review::EXAMPLES)]
     Review(Review),
+    /// Say how units were built: the key that signs it
+    #[command(after_help = attest::EXAMPLES)]
+    Attest(Attest),
     /// Build, sign and submit a list of sources, one after the other
     Nightly(Nightly),
     /// Submit what was signed but not submitted yet, and a fresh checkpoint

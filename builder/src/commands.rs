@@ -1,5 +1,6 @@
 //! The commands. Owns exit codes and how errors are shown; each command has a file of its own.
 
+mod attest;
 mod audit;
 mod build;
 mod clock;
@@ -43,6 +44,7 @@ impl From<Outcome> for ExitCode {
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Init(options) => init::run(&options),
+        Command::Attest(options) => attest::run(&options),
         Command::Build(options) => build::run(&options),
         Command::Plan(options) => plan::run(&options),
         Command::Review(options) => review::run(&options),

@@ -7,6 +7,8 @@
 //! | `operator.json` | name, epoch and public key |
 //! | `keys/<epoch>.key` | the log's signing key; mode 0600 in a folder of mode 0700; read by the signer only |
 //! | `keys/<epoch>.seen` | the largest head that was ever signed, so that a restored backup is noticed |
+//! | `keys/provenance.key` | the key that signs provenance, in cosign's encrypted format; absent until `attest init` |
+//! | `provenance/<epoch>/<from>-<to>.sigstore.json` | what was attested of the units of a batch, by the indexes of their leaves |
 //! | `log/<epoch>/` | the log: `checkpoint`, `tile/...`, and `heads/<size>`, each batch's signed checkpoint |
 //! | `objects/<2>/<sha256>` | what was signed, as it is submitted: one zstd frame each |
 //! | `units/<2>/<unit key>.json` | what belongs to a signed unit besides: plans, compile time, prefixes |
@@ -127,6 +129,17 @@ impl Data {
     /// The signing key.
     pub fn key(&self) -> PathBuf {
         self.keys().join(format!("{}.key", self.operator.epoch))
+    }
+
+    /// The key that signs provenance.
+    pub fn provenance_key(&self) -> PathBuf {
+        self.keys().join("provenance.key")
+    }
+
+    /// The bundle about the units of a batch.
+    pub fn provenance(&self, from: u64, to: u64) -> PathBuf {
+        let folder = self.root.join("provenance").join(self.operator.epoch.to_string());
+        folder.join(format!("{from}-{to}.sigstore.json"))
     }
 
     /// The largest head that was ever signed.

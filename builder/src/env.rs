@@ -23,8 +23,16 @@ pub const RECORD_CALL: &str = "SEALIFT_RECORD_CALL";
 /// Whose script: `NAME@VERSION`.
 pub const RECORD_CALL_OF: &str = "SEALIFT_RECORD_CALL_OF";
 
+/// The password of the key that signs provenance. It may be empty.
+pub const PROVENANCE_PASSWORD: &str = "SEALIFT_PROVENANCE_PASSWORD";
+
+/// A file with that password, without the end of its line.
+pub const PROVENANCE_PASSWORD_FILE: &str = "SEALIFT_PROVENANCE_PASSWORD_FILE";
+
 /// What a sandboxed call must not see.
-pub const OURS: [&str; 6] = [
+pub const OURS: [&str; 8] = [
+    PROVENANCE_PASSWORD,
+    PROVENANCE_PASSWORD_FILE,
     SANDBOX,
     SANDBOX_READ,
     SANDBOX_SECRET,
@@ -60,6 +68,25 @@ const NETWORK: [&str; 10] = [
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn read(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The password of the key that signs provenance, if one is given.
+///
+/// # Errors
+/// When the file that should hold it cannot be read.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn provenance_password() -> std::io::Result<Option<Vec<u8>>> {
+    if let Some(password) = std::env::var_os(PROVENANCE_PASSWORD) {
+        return Ok(Some(password.into_encoded_bytes()));
+    }
+    let Some(file) = read(PROVENANCE_PASSWORD_FILE) else {
+        return Ok(None);
+    };
+    let mut password = fs_err::read(file)?;
+    while password.last().is_some_and(|end| matches!(end, b'\n' | b'\r')) {
+        password.pop();
+    }
+    Ok(Some(password))
 }
 
 /// The value of `PATH`.

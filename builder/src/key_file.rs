@@ -1,4 +1,5 @@
-//! The file with a signing key, a log's or a witness's: made once, readable by its owner only, read by who signs only.
+//! The file with a signing key, of a log, of a witness or of provenance: made once, readable by its owner only, read by who
+//! signs only.
 //!
 //! Must not know what is signed.
 
@@ -39,7 +40,7 @@ pub enum KeyFileError {
     Io(#[from] io::Error),
 }
 
-/// Longest key file in bytes; a real one has less than 400.
+/// Longest key file in bytes; a real one has less than 1000.
 const MAX_KEY: u64 = 4096;
 
 /// Writes a new key, given as its text.
@@ -64,6 +65,17 @@ pub fn create(path: &Path, secret: &str) -> Result<(), KeyFileError> {
 /// # Errors
 /// When it is missing, not a plain file, malformed, or could have been read by others.
 pub fn read<Key: FromStr<Err = KeyError>>(path: &Path) -> Result<Key, KeyFileError> {
+    let text = read_text(path)?;
+    text.trim_end()
+        .parse()
+        .map_err(|error| KeyFileError::Malformed(path.to_owned(), error))
+}
+
+/// Reads the text of a key.
+///
+/// # Errors
+/// When it is missing, not a plain file, or could have been read by others.
+pub fn read_text(path: &Path) -> Result<String, KeyFileError> {
     let file = no_follow::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
         _ if no_follow::is_link(&error) => KeyFileError::NotAFile(path.to_owned()),
@@ -80,9 +92,7 @@ pub fn read<Key: FromStr<Err = KeyError>>(path: &Path) -> Result<Key, KeyFileErr
     must_be_private(folder, fs_err::metadata(folder)?.permissions().mode())?;
     let mut text = String::new();
     file.take(MAX_KEY).read_to_string(&mut text)?;
-    text.trim_end()
-        .parse()
-        .map_err(|error| KeyFileError::Malformed(path.to_owned(), error))
+    Ok(text)
 }
 
 fn must_be_private(path: &Path, mode: u32) -> Result<(), KeyFileError> {

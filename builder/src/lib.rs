@@ -1,5 +1,6 @@
 //! The operator's side of Sealift: builds, compares, signs, submits.
 
+pub mod attest;
 pub mod audit;
 pub mod capture;
 pub mod cargo;

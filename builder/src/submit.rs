@@ -19,6 +19,7 @@ use sealift_policy::manifest::Manifest;
 use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedUnit};
 use tokio::task::JoinSet;
 
+use crate::attest::{AttestError, Attestor};
 use crate::cosign::{AskError, Cosigned, Log, SeenSizes, Witnesses};
 use crate::data::Data;
 use crate::log_store::{FolderStore, LogStore as _};
@@ -73,6 +74,9 @@ pub enum SubmitError {
     /// The service moves without us, or not at all.
     #[error("the service does not accept the log at size {0}")]
     Stuck(u64),
+    /// Nothing can be attested.
+    #[error(transparent)]
+    Attest(#[from] AttestError),
     /// What belongs to a leaf is missing or damaged.
     #[error("failed to read what was signed")]
     Io(#[from] io::Error),
@@ -82,7 +86,7 @@ pub enum SubmitError {
 const QUESTIONS: usize = 16;
 
 /// Submits everything that is signed, and the newest checkpoint, as far as there are cosignatures where `witnesses` are
-/// asked for.
+/// asked for; with what the attestor says about it, if there is one.
 ///
 /// # Errors
 /// When the service refuses; what it has admitted stays admitted.
@@ -90,6 +94,7 @@ pub async fn submit_all(
     data: &Data,
     service: &Service,
     witnesses: Option<&Witnesses>,
+    attestor: Option<&Attestor>,
     now: impl Fn() -> u64,
 ) -> Result<Summary, SubmitError> {
     let store = FolderStore::new(&data.log(), &data.seen());
@@ -142,7 +147,12 @@ pub async fn submit_all(
             summary.complaints.extend(described(&cosigned));
             checkpoint = String::from_utf8(cosigned.head.as_bytes().to_vec()).map_err(io::Error::other)?;
         }
-        let batch = Batch::read(data, &contents, size, end, checkpoint)?;
+        let mut batch = Batch::read(data, &contents, size, end, checkpoint)?;
+        // Of a head that is only signed anew there is nothing to say.
+        if let Some(attestor) = attestor.filter(|_| !batch.header.units.is_empty()) {
+            let bundle = attestor.bundle(data, &batch.header, &batch.sandboxed)?;
+            batch.header.provenance.push(bundle);
+        }
         let (body, blobs) = batch.body(data, service).await?;
         let bytes = body.len() as u64;
         match service.submit(body).await? {
@@ -205,6 +215,8 @@ fn next_batch(
 
 struct Batch {
     header: SubmissionHeader,
+    /// Of each unit, whether it was built in a sandbox.
+    sandboxed: Vec<bool>,
     outputs: BTreeMap<Digest, StoredOutput>,
     /// The outputs in an order in which prefixes come first.
     order: Vec<Digest>,
@@ -221,7 +233,9 @@ impl Batch {
                 checkpoint,
                 units: Vec::new(),
                 blobs: Vec::new(),
+                provenance: Vec::new(),
             },
+            sandboxed: Vec::new(),
             outputs: BTreeMap::new(),
             order: Vec::new(),
         };
@@ -244,6 +258,7 @@ impl Batch {
                 self.order.push(output.sha256);
             }
         }
+        self.sandboxed.push(record.sandboxed);
         self.header.units.push(SubmittedUnit {
             leaf: leaf.to_canonical(),
             manifest: record.manifest,

@@ -123,6 +123,7 @@ impl World {
                 vkey: maker.signer.verifier().clone(),
                 frozen: None,
             }],
+            provenance: None,
         });
         let document = PolicyDocument {
             version: 1,

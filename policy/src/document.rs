@@ -89,6 +89,14 @@ impl UnitDocument {
         }
     }
 
+    /// The version of the rules by which it is made.
+    pub fn rules(&self) -> u32 {
+        match self {
+            Self::Call(call) => call.rules,
+            Self::Run(run) => run.rules,
+        }
+    }
+
     /// Whether it is of the rules of this program: what is of others is never asked for.
     pub fn is_of_these_rules(&self) -> bool {
         match self {

@@ -30,6 +30,9 @@ pub enum ObjectPath {
     Plan(Toolchain, PlanId),
     /// Which manifests are known for a unit, and who vouches. A hint.
     Unit(UnitKey),
+    /// The Sigstore bundle in which an operator says how the unit of a manifest was built. Written anew when the operator
+    /// states the same in another log.
+    Provenance(Digest, OperatorName),
     /// A manifest, key document or output: one zstd frame, addressed by the SHA-256 of its content. Immutable.
     Cas(Digest),
 }
@@ -39,7 +42,7 @@ impl ObjectPath {
     pub fn is_immutable(&self) -> bool {
         match self {
             Self::Tile(..) | Self::Proof(..) | Self::Cas(_) => true,
-            Self::Checkpoint(..) | Self::Plan(..) | Self::Unit(_) => false,
+            Self::Checkpoint(..) | Self::Plan(..) | Self::Unit(_) | Self::Provenance(..) => false,
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for ObjectPath {
             Self::Proof(operator, epoch, key) => write!(f, "/v1/proof/{operator}/{epoch}/{key}.tlog-proof"),
             Self::Plan(toolchain, plan) => write!(f, "/v1/plan/{toolchain}/{plan}.json"),
             Self::Unit(key) => write!(f, "/v1/unit/{key}.json"),
+            Self::Provenance(manifest, operator) => write!(f, "/v1/provenance/{manifest}.{operator}.sigstore.json"),
             Self::Cas(digest) => write!(f, "/v1/cas/{digest}"),
         }
     }
@@ -68,9 +72,10 @@ mod tests {
         let paths = [
             ObjectPath::Checkpoint(operator.clone(), 1),
             ObjectPath::Tile(operator.clone(), 1, "tile/0/x001/234".into()),
-            ObjectPath::Proof(operator, 1, UnitKey::new(digest)),
+            ObjectPath::Proof(operator.clone(), 1, UnitKey::new(digest)),
             ObjectPath::Plan("1.95.0-x86_64-unknown-linux-gnu".parse().unwrap(), PlanId::new(digest)),
             ObjectPath::Unit(UnitKey::new(digest)),
+            ObjectPath::Provenance(digest, operator),
             ObjectPath::Cas(digest),
         ];
         let text = paths
@@ -83,6 +88,7 @@ mod tests {
         /v1/proof/alpha/1/<digest>.tlog-proof
         /v1/plan/1.95.0-x86_64-unknown-linux-gnu/<digest>.json
         /v1/unit/<digest>.json
+        /v1/provenance/<digest>.alpha.sigstore.json
         /v1/cas/<digest>
         ");
     }

@@ -1,7 +1,7 @@
 //! The rules that builders, operators, the service and the fetcher agree on.
 //!
 //! Owns: what counts as the same unit ([`key`]), how it is compiled ([`remap`], [`invocation`]),
-//! what it produced ([`manifest`]), what is logged ([`leaf`], [`log`]) and who is believed ([`trust`]).
+//! what it produced ([`manifest`]), what is logged ([`leaf`], [`log`]), what is said about how it was built ([`provenance`]) and who is believed ([`trust`]).
 //! Must not know: files, sockets, clocks, the environment, randomness.
 
 pub mod build_list;
@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod name;
 pub mod package_id;
 pub mod plan;
+pub mod provenance;
 pub mod remap;
 pub mod request;
 pub mod reviewed;

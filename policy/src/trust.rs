@@ -24,6 +24,7 @@ use crate::log::{
 };
 use crate::manifest::{MalformedManifest, Manifest};
 use crate::name::{CrateName, CrateVersion, OperatorName, Toolchain};
+use crate::provenance::ProvenanceKey;
 
 /// Checkpoints and cosignatures may be this many seconds ahead of the local clock.
 pub const CLOCK_TOLERANCE: u64 = 3600;
@@ -65,6 +66,17 @@ pub struct Operator {
     pub name: OperatorName,
     /// Its logs, one for each epoch.
     pub logs: Vec<OperatorLog>,
+    /// How it signs what it says about its builds. Without it nothing of the kind is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+}
+
+/// By what an operator's provenance bundles are known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The public key, as cosign writes it.
+    pub public_key: ProvenanceKey,
 }
 
 /// One log of an operator.
@@ -348,6 +360,13 @@ impl TrustPolicy {
     /// The head at which an operator's log is frozen, if it is.
     pub fn frozen(&self, operator: &OperatorName, epoch: u32) -> Option<FrozenHead> {
         self.logs.get(&(operator.clone(), epoch)).and_then(|log| log.frozen)
+    }
+
+    /// The key of an operator's provenance bundles, if the policy names one.
+    pub fn provenance_key(&self, operator: &OperatorName) -> Option<&ProvenanceKey> {
+        let operators = &self.document.operators;
+        let operator = operators.iter().find(|configured| configured.name == *operator)?;
+        operator.provenance.as_ref().map(|provenance| &provenance.public_key)
     }
 
     /// How many operators must vouch for a unit of this class.
@@ -643,9 +662,21 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
         // The bare keys: one key under two names, or of a log and a witness, would let one count as two.
         let mut keys = BTreeSet::new();
         let mut origins = BTreeSet::new();
+        let mut provenance_keys = BTreeSet::new();
         for operator in &document.operators {
             if !names.insert(&operator.name) {
                 return Err(MalformedPolicy::Twice(format!("operator `{}`", operator.name)));
+            }
+            // One key of two operators would let one of them speak for the other.
+            let provenance = operator.provenance.iter();
+            if !provenance
+                .map(|provenance| provenance.public_key)
+                .all(|key| provenance_keys.insert(key))
+            {
+                return Err(MalformedPolicy::Twice(format!(
+                    "the provenance key of `{}`",
+                    operator.name
+                )));
             }
             for log in &operator.logs {
                 if !keys.insert(*log.vkey.public_key()) || !origins.insert(log.vkey.origin().clone()) {

@@ -173,6 +173,10 @@ pub struct SubmissionHeader {
     pub units: Vec<SubmittedUnit>,
     /// The stored bytes that follow the header, in this order.
     pub blobs: Vec<SubmittedBlob>,
+    /// Sigstore bundles that say how the units were built. Left out when there is none: a service that does not know
+    /// this member refuses it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provenance: Vec<String>,
 }
 
 /// One new leaf and the documents that it speaks of.

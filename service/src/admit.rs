@@ -6,19 +6,24 @@
 
 mod cosigned;
 mod outputs;
+mod provenance;
 
 use std::collections::BTreeMap;
 
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::document::UnitDocument;
+use sealift_policy::key::Package;
 use sealift_policy::leaf::Leaf;
 use sealift_policy::log::{EntryBundle, LeafIndex, LogVerifier, SignedCheckpoint, TilePath, TreeHash, TreeSize, tile};
 use sealift_policy::log::{Tree, VerifiedCheckpoint, WitnessPolicy};
 use sealift_policy::manifest::{Manifest, Role};
+use sealift_policy::provenance::ProvenanceRejection;
+use sealift_policy::trust::TrustPolicy;
 use sealift_policy::wire::{SubmissionHeader, SubmittedPlan, SubmittedUnit};
 
 use outputs::Wanted;
 pub use outputs::{Blob, StoredOutput, outputs};
+pub use provenance::AdmittedProvenance;
 
 use crate::store::LogName;
 
@@ -38,6 +43,8 @@ pub struct Known<'a> {
     pub checkpoint: Option<&'a VerifiedCheckpoint>,
     /// Which witnesses must have cosigned a head.
     pub witnesses: &'a WitnessPolicy,
+    /// What is asked of the operator besides.
+    pub policy: Option<&'a TrustPolicy>,
     /// What all logs of the operator state for the submitted units (see [`units`]).
     pub stated: &'a BTreeMap<UnitKey, Vec<Stated>>,
 }
@@ -81,6 +88,8 @@ pub struct Admission {
     pub blobs: Vec<Blob>,
     /// Outputs that must be in the store already.
     pub expected: Vec<StoredOutput>,
+    /// What the operator says about how the units were built, if the policy names a key for it.
+    pub provenance: Vec<AdmittedProvenance>,
 }
 
 /// One new leaf with its documents.
@@ -98,6 +107,8 @@ pub struct AdmittedUnit {
     pub manifest: String,
     /// The key document's bytes.
     pub key_document: String,
+    /// The package in it.
+    pub package: Package,
     /// The plans for which it was seen.
     pub plans: Vec<SubmittedPlan>,
     /// How long it took to compile, in milliseconds.
@@ -173,6 +184,15 @@ pub enum Refusal {
     /// An output that two manifests describe differently, or whose prefix is too large.
     #[error("output {0} cannot be stored for all manifests that ask for it")]
     Conflict(Digest),
+    /// What says how the units were built is not the operator's word.
+    #[error("the provenance is refused")]
+    Provenance(#[source] ProvenanceRejection),
+    /// The policy names a key for the operator's provenance, and none comes with this unit.
+    #[error("no provenance comes with unit {0}")]
+    NoProvenance(UnitKey),
+    /// A bundle that adds nothing to the others.
+    #[error("a provenance bundle speaks of no unit of the submission that the others do not speak of")]
+    StrayProvenance,
     /// The leaves do not fit into the log.
     #[error("the leaves cannot be appended")]
     Append(#[source] tile::AppendError),
@@ -235,6 +255,7 @@ pub fn decide(name: &LogName, header: SubmissionHeader, known: Known<'_>) -> Res
         units.push(unit);
     }
     let (blobs, expected) = wanted.check(&header.blobs)?;
+    let provenance = provenance::check(known.policy, &name.operator, header.provenance, &units)?;
     Ok(Decision::Admit(Box::new(Admission {
         checkpoint,
         replaces: known.checkpoint.cloned(),
@@ -244,6 +265,7 @@ pub fn decide(name: &LogName, header: SubmissionHeader, known: Known<'_>) -> Res
         units,
         blobs,
         expected,
+        provenance,
     })))
 }
 
@@ -295,6 +317,7 @@ fn decide_old(header: SubmissionHeader, checkpoint: VerifiedCheckpoint, known: K
         units: Vec::new(),
         blobs: Vec::new(),
         expected: Vec::new(),
+        provenance: Vec::new(),
     })))
 }
 
@@ -332,6 +355,7 @@ fn check_unit(index: u64, unit: SubmittedUnit) -> Result<(AdmittedUnit, Manifest
         manifest_digest: leaf.manifest(),
         manifest: unit.manifest,
         key_document: unit.key_document,
+        package: document.package().clone(),
         plans: unit.plans,
         compile_ms: unit.compile_ms,
     };

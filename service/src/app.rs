@@ -31,6 +31,7 @@ pub struct App {
     logs: BTreeMap<LogName, ServedLog>,
     frozen: BTreeSet<LogName>,
     witnesses: WitnessPolicy,
+    policy: Option<TrustPolicy>,
     hints: Mutex<()>,
     /// What is counted.
     pub metrics: Metrics,
@@ -77,6 +78,7 @@ impl App {
             witnesses: policy
                 .map(|policy| policy.document().witness_policy.clone())
                 .unwrap_or_default(),
+            policy: policy.cloned(),
             hints: Mutex::new(()),
             metrics: Metrics::default(),
             submissions: Arc::new(tokio::sync::Semaphore::new(SUBMISSIONS)),
@@ -126,6 +128,11 @@ impl App {
     /// Which witnesses must have cosigned a head.
     pub fn witnesses(&self) -> &WitnessPolicy {
         &self.witnesses
+    }
+
+    /// Who is admitted, and what is asked of them. Without one there are no logs.
+    pub fn policy(&self) -> Option<&TrustPolicy> {
+        self.policy.as_ref()
     }
 
     /// Held while hint files are written.

@@ -95,6 +95,7 @@ impl From<SubmitError> for Problem {
                 Refusal::Blob(_) => refused("blob"),
                 Refusal::Conflict(_) => refused("conflict"),
                 Refusal::Append(_) => refused("append"),
+                Refusal::Provenance(_) | Refusal::NoProvenance(_) | Refusal::StrayProvenance => refused("provenance"),
             },
             SubmitError::Receive(receive) => match receive {
                 ReceiveError::Missing(digests) => refused("missing-blobs").with("missing", json!(digests)),

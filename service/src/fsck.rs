@@ -5,6 +5,7 @@
 
 mod log;
 mod object;
+mod provenance;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -111,6 +112,7 @@ pub fn run(data: &Path, policy: Option<&TrustPolicy>) -> Result<Report, FsckErro
     object::check(&mut check, &files)?;
     check.unit_hints(&files)?;
     check.plan_hints(&files)?;
+    provenance::check(&mut check, &files, policy)?;
     Ok(check.report)
 }
 
@@ -164,7 +166,14 @@ impl Check {
 
     fn top_level(&mut self, files: &[String]) {
         for file in files {
-            let known = ["v1/log/", "v1/proof/", "v1/plan/", "v1/unit/", "v1/cas/"];
+            let known = [
+                "v1/log/",
+                "v1/proof/",
+                "v1/plan/",
+                "v1/unit/",
+                "v1/cas/",
+                "v1/provenance/",
+            ];
             if !known.iter().any(|folder| file.starts_with(folder)) {
                 self.finding(file, "does not belong here");
             }

@@ -17,6 +17,7 @@ use sealift_policy::leaf::Leaf;
 use sealift_policy::log::tile::{TileKind, WIDTH};
 use sealift_policy::log::{EntryBundle, SignedCheckpoint, TilePath, TreeSize};
 use sealift_policy::manifest::Manifest;
+use sealift_policy::provenance::{Bundle, bundle as provenance};
 use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedUnit, UnitHint};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -168,6 +169,12 @@ impl Origin {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
+        let provenance = match app.policy() {
+            Some(policy) if policy.provenance_key(&log.name.operator).is_some() => {
+                self.provenance(log, units.iter().map(|(unit, _)| unit)).await?
+            }
+            _ => Vec::new(),
+        };
         let mut wanted = BTreeSet::new();
         let outputs = units.iter().flat_map(|(_, manifest)| admit::outputs(manifest));
         let outputs: Vec<_> = outputs.filter(|output| wanted.insert(output.content.sha256)).collect();
@@ -184,7 +191,34 @@ impl Origin {
             checkpoint: String::from_utf8(checkpoint).map_err(|_| refused())?,
             units: units.into_iter().map(|(unit, _)| unit).collect(),
             blobs: blobs.into_iter().flatten().collect(),
+            provenance,
         }))
+    }
+
+    /// The bundles that speak of these units: one for each batch in which they were submitted there. What they are worth
+    /// the admission rules say.
+    async fn provenance(
+        &self,
+        log: &ServedLog,
+        units: impl Iterator<Item = &SubmittedUnit>,
+    ) -> Result<Vec<String>, MirrorError> {
+        let mut spoken_of = BTreeSet::new();
+        let mut bundles = Vec::new();
+        for manifest in units.map(|unit| Digest::of(unit.manifest.as_bytes())) {
+            if spoken_of.contains(&manifest) {
+                continue;
+            }
+            let path = ObjectPath::Provenance(manifest, log.name.operator.clone());
+            let bytes = self.get(&path, provenance::MAX_BUNDLE).await?;
+            let bundle = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            let parsed = bundle.as_ref().and_then(|text| Bundle::parse(text.as_bytes()).ok());
+            let (Some(bundle), Some(parsed)) = (bundle, parsed) else {
+                return Err(MirrorError::Refused { url: self.url(&path) });
+            };
+            spoken_of.extend(parsed.unverified().subjects().map(|(_, manifest)| manifest));
+            bundles.push(bundle);
+        }
+        Ok(bundles)
     }
 
     async fn leaves(&self, log: &ServedLog, from: TreeSize, to: TreeSize) -> Result<Vec<Vec<u8>>, MirrorError> {

@@ -12,7 +12,7 @@ use sealift_policy::log::{TreeHash, TreeSize};
 use sealift_policy::wire::SubmittedPlan;
 use serde::{Deserialize, Serialize};
 
-use crate::admit::Admission;
+use crate::admit::{Admission, AdmittedProvenance};
 use crate::app::App;
 use crate::catalogue::{CatalogueError, Seen};
 use crate::derived;
@@ -67,6 +67,7 @@ pub fn publish(app: &App, log: &ServedLog, admission: Admission, received: Recei
         old_size,
         tiles,
         units,
+        provenance,
         ..
     } = admission;
     // A crash from here up to the swap leaves objects that nothing speaks of: the next submission uses them.
@@ -80,6 +81,17 @@ pub fn publish(app: &App, log: &ServedLog, admission: Admission, received: Recei
         documents.insert(unit.key.digest(), &unit.key_document);
     }
     put_documents(app, documents)?;
+    // The same bundle for each manifest, and not those of all bundles at once: a mirror has thousands.
+    for AdmittedProvenance { bundle, manifests } in provenance {
+        let path = |manifest| ObjectPath::Provenance(manifest, log.name.operator.clone());
+        let bytes = || NewObject::Bytes(bundle.clone().into_bytes());
+        store.put(
+            manifests
+                .into_iter()
+                .map(|manifest| (path(manifest), bytes()))
+                .collect(),
+        )?;
+    }
     // A crash here leaves tiles beyond the head. They are not served, and the next submission writes them again.
     let tiles = tiles
         .into_iter()

@@ -35,6 +35,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/proof/{operator}/{epoch}/{file}", get(objects::proof))
         .route("/v1/plan/{toolchain}/{file}", get(objects::plan))
         .route("/v1/unit/{file}", get(objects::unit))
+        .route("/v1/provenance/{file}", get(objects::provenance))
         .route("/v1/cas/{sha256}", get(objects::cas))
         .route(
             "/v1/lookup",

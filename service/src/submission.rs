@@ -134,6 +134,7 @@ fn decide(app: &App, log: &ServedLog, header: SubmissionHeader) -> Result<Decisi
         last: &state.last,
         checkpoint: state.checkpoint.as_ref(),
         witnesses: app.witnesses(),
+        policy: app.policy(),
         stated: &stated,
     };
     Ok(admit::decide(&log.name, header, known)?)

@@ -38,6 +38,7 @@ impl Liar {
             name: self.name.to_string(),
             data: None,
             vkey: self.signer.verifier().to_string(),
+            password: None,
         }
     }
 
@@ -76,6 +77,7 @@ impl Liar {
         };
         let checkpoint = String::from_utf8(checkpoint.sign(&self.signer)?.as_bytes().to_vec())?;
         let header = SubmissionHeader {
+            provenance: Vec::new(),
             version: 1,
             operator: self.name.clone(),
             epoch: 1,

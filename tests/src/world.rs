@@ -30,6 +30,9 @@ const MAX_CHECKPOINT_AGE_SECONDS: u64 = 604_800;
 /// Names of the first operators; further ones are numbered.
 const NAMES: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
 
+/// What tells a builder where the password of its provenance key is.
+const PASSWORD_FILE: &str = "SEALIFT_PROVENANCE_PASSWORD_FILE";
+
 /// How many operators have to agree.
 #[derive(Debug, Clone, Copy)]
 pub struct Quorum {
@@ -58,6 +61,9 @@ pub struct Operator {
     pub data: Option<PathBuf>,
     /// Its log's verifier key.
     pub vkey: String,
+    /// The file with the password of its provenance key, if it has one.
+    #[serde(default)]
+    pub password: Option<PathBuf>,
 }
 
 /// What a user needs to know of a world.
@@ -173,6 +179,32 @@ impl World {
             operators: self.operators.clone(),
         };
         write_json(&self.folder.join("world.json"), &serde_json::to_value(record)?)
+    }
+
+    /// Gives an operator a key with which it attests what it builds. From now on the trust policy names it.
+    ///
+    /// # Errors
+    /// If there is no such operator, or the service does not start again.
+    pub fn attest(&mut self, name: &str) -> Result<()> {
+        let operator = self.operators.iter_mut().find(|operator| operator.name == name);
+        let operator = operator.with_context(|| format!("no operator `{name}`"))?;
+        let password = self.folder.join("operators").join(format!("{name}.password"));
+        fs_err::write(&password, "a password\n")?;
+        operator.password = Some(password.clone());
+        let data = operator.data.clone().context("the harness plays it")?;
+        let mut command = clean_command(self.programs.builder());
+        let command = command.args(["attest", "init", "--json", "--data"]).arg(&data);
+        let made = run(command.env(PASSWORD_FILE, &password))?.successful()?;
+        let made: serde_json::Value = serde_json::from_str(&made.stdout)?;
+        let path = self.access().trust_policy;
+        let mut policy: serde_json::Value = serde_json::from_slice(&fs_err::read(&path)?)?;
+        let operators = policy["operators"].as_array_mut().context("a policy has operators")?;
+        for operator in operators.iter_mut().filter(|operator| operator["name"] == name) {
+            operator["provenance"] = made["provenance"].clone();
+        }
+        write_json(&path, &policy)?;
+        self.kill_service();
+        self.start_service()
     }
 
     /// Kills the service as a power failure would.
@@ -306,6 +338,9 @@ fn build_command(programs: &Programs, operator: &Operator, url: &str, source: &S
         .arg(operator.data.as_ref()?)
         .args(["--service", url])
         .env("PATH", path_with(programs.folder()));
+    if let Some(password) = &operator.password {
+        command.env(PASSWORD_FILE, password);
+    }
     match source {
         Source::Project(project) => command.arg("--project").arg(project),
         Source::Crate(workload) => command.args(["--crate", &format!("{}@{}", workload.name, workload.version)]),
@@ -338,6 +373,7 @@ fn init_operator(folder: &Path, programs: &Programs, number: usize) -> Result<Op
         name,
         vkey: vkey.to_owned(),
         data: Some(data),
+        password: None,
     };
     write_json(&remembered, &serde_json::to_value(&operator)?)?;
     Ok(operator)

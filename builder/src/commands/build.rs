@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::submit::{describe, outcome};
 use super::{Outcome, clock, print, runtime};
+use crate::attest::Attestor;
 use crate::capture::Captured;
 use crate::cargo::Cargo;
 use crate::cli::{self, How, Witnessing};
@@ -42,6 +43,7 @@ pub(super) fn run(options: &cli::Build) -> anyhow::Result<Outcome> {
 /// Everything that is needed to build source after source.
 pub(super) struct Builder {
     data: Data,
+    attestor: Option<Attestor>,
     service: Service,
     witnesses: Option<Witnesses>,
     tools: Tools,
@@ -56,6 +58,8 @@ impl Builder {
         let data = Data::open(data)?;
         let witnesses = Witnesses::find(&data, witnessing.trust_policy.as_deref())?;
         let lock = lock(&data.build_lock())?;
+        // Before hours of work: is the password there?
+        let attestor = Attestor::open(&data)?;
         let tools = tools(data.root(), &data.cargo_home(), how.no_sandbox)?;
         Ok(Self {
             service: Service::new(service)?,
@@ -64,6 +68,7 @@ impl Builder {
             how: how.clone(),
             runtime: runtime()?,
             data,
+            attestor,
             _lock: lock,
         })
     }
@@ -154,7 +159,8 @@ impl Builder {
 
     /// Submits, and tells what became of everything.
     fn tell(&self, source: &Source, tally: &Tally, failed: &[ProfileKind]) -> anyhow::Result<Outcome> {
-        let submitted = submit_all(&self.data, &self.service, self.witnesses.as_ref(), clock::now);
+        let (witnesses, attestor) = (self.witnesses.as_ref(), self.attestor.as_ref());
+        let submitted = submit_all(&self.data, &self.service, witnesses, attestor, clock::now);
         let summary = self.runtime.block_on(submitted)?;
         if !tally.unpublished.is_empty() {
             let file = self.data.nondeterminism().join(format!("{}.json", clock::now()));

@@ -1,6 +1,7 @@
 //! `sealift-builder submit`: what is signed and not with the service yet, and a fresh checkpoint.
 
 use super::{Outcome, clock, runtime};
+use crate::attest::Attestor;
 use crate::cli;
 use crate::cosign::Witnesses;
 use crate::data::Data;
@@ -15,6 +16,7 @@ use crate::submit::{Summary, Withheld, submit_all};
 /// When the signer or the service refuses.
 pub(super) fn run(options: &cli::Submit) -> anyhow::Result<Outcome> {
     let data = Data::open(&options.data)?;
+    let attestor = Attestor::open(&data)?;
     let service = Service::new(&options.service)?;
     let witnesses = Witnesses::find(&data, options.witnessing.trust_policy.as_deref())?;
     let runtime = runtime()?;
@@ -22,7 +24,8 @@ pub(super) fn run(options: &cli::Submit) -> anyhow::Result<Outcome> {
     let mut signer = Signer::start(&std::env::current_exe()?, &data, published)?;
     signer.append(&[])?;
     signer.finish()?;
-    let summary = runtime.block_on(submit_all(&data, &service, witnesses.as_ref(), clock::now))?;
+    let submitted = submit_all(&data, &service, witnesses.as_ref(), attestor.as_ref(), clock::now);
+    let summary = runtime.block_on(submitted)?;
     say(&describe(&summary));
     Ok(outcome(&summary))
 }

@@ -175,7 +175,7 @@ impl Fixture {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(submit_all(&self.data, &self.service, None, || 1000))
+        runtime.block_on(submit_all(&self.data, &self.service, None, None, || 1000))
     }
 
     /// Old size and number of units of every admitted submission.
@@ -292,7 +292,7 @@ impl Fixture {
             .enable_all()
             .build()
             .unwrap();
-        let submitted = submit_all(&self.data, &self.service, Some(&pair.policy), || NOW);
+        let submitted = submit_all(&self.data, &self.service, Some(&pair.policy), None, || NOW);
         runtime.block_on(submitted).unwrap()
     }
 
@@ -367,7 +367,13 @@ fn heads_that_a_witness_has_gone_past_are_submitted_together_with_later_ones() {
         .build()
         .unwrap();
     elsewhere.known.lock().unwrap().patience = Some(2);
-    let cut = runtime.block_on(submit_all(&elsewhere.data, &elsewhere.service, Some(&only_one), || NOW));
+    let cut = runtime.block_on(submit_all(
+        &elsewhere.data,
+        &elsewhere.service,
+        Some(&only_one),
+        None,
+        || NOW,
+    ));
     assert!(cut.is_err());
     assert_eq!(
         pair.witnesses[0].seen(&fixture.data.operator().vkey),

@@ -66,6 +66,7 @@ impl World {
                 vkey: maker.signer.verifier().clone(),
                 frozen: None,
             }],
+            provenance: None,
         };
         let policy = PolicyDocument {
             version: 1,
@@ -751,6 +752,43 @@ fn the_policy_file_keeps_its_golden_form() {
     let policy: TrustPolicy = serde_json::from_str(text).unwrap();
     insta::assert_snapshot!(serde_json::to_string(&policy).unwrap(), @r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"witness_policy":"quorum none\n","max_checkpoint_age_seconds":604800,"revoked":{"leaves":[],"unit_keys":[],"crates":[],"ranges":[],"toolchains":[]}}"#);
     assert!(serde_json::from_str::<TrustPolicy>(&text.replace("version\":1", "version\":1,\"extra\":1")).is_err());
+}
+
+const KEY: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt
+6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==
+-----END PUBLIC KEY-----
+";
+
+#[test]
+fn the_provenance_key_of_an_operator_keeps_its_golden_form() {
+    let mut world = World::new(Class::Library);
+    let without = serde_json::to_string(&world.policy.operators[0]).unwrap();
+    assert!(
+        without.ends_with("}]}"),
+        "an operator without keeps its bytes: {without}"
+    );
+    let public_key = KEY.parse().unwrap();
+    world.policy.operators[0].provenance = Some(Provenance { public_key });
+    let with = serde_json::to_value(&world.policy.operators[0]).unwrap();
+    insta::assert_snapshot!(with["provenance"], @r#"{"public_key":"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----\n"}"#);
+    let policy = world.policy();
+    assert_eq!(policy.provenance_key(&world.alpha.name), Some(&public_key));
+    assert_eq!(policy.provenance_key(&world.beta.name), None);
+}
+
+#[test]
+fn two_operators_with_one_provenance_key_are_no_policy() {
+    let mut document = World::new(Class::Library).policy;
+    for operator in &mut document.operators {
+        operator.provenance = Some(Provenance {
+            public_key: KEY.parse().unwrap(),
+        });
+    }
+    assert!(matches!(
+        TrustPolicy::try_from(document),
+        Err(MalformedPolicy::Twice(_))
+    ));
 }
 
 /// Base64 may end in a `+`: what follows the last one is not the key.

@@ -81,6 +81,18 @@ pub async fn unit(
     .await
 }
 
+/// What an operator says about how the unit of a manifest was built.
+pub async fn provenance(
+    State(app): State<Arc<App>>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let name = without(&file, ".sigstore.json")?;
+    let (manifest, operator) = name.split_once('.').ok_or_else(Problem::not_found)?;
+    let path = ObjectPath::Provenance(parse(manifest)?, parse(operator)?);
+    response::object(app, path, Kind::Hint, headers).await
+}
+
 /// A content-addressed object.
 pub async fn cas(
     State(app): State<Arc<App>>,

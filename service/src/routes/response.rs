@@ -29,7 +29,7 @@ pub enum Kind {
     Tile,
     /// A proof file: never changes.
     Proof,
-    /// A hint: grows.
+    /// A hint, which grows, or a provenance bundle, which may be replaced.
     Hint,
     /// A content-addressed object: never changes.
     Blob,

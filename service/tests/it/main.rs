@@ -7,6 +7,7 @@ mod hostile;
 mod lookup;
 mod mirror;
 mod operator;
+mod provenance;
 mod reader;
 mod serving;
 mod sockets;

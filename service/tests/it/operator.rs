@@ -130,6 +130,7 @@ impl Operator {
             checkpoint: self.checkpoint(),
             units: units.iter().zip(leaves).map(submitted).collect(),
             blobs: stated,
+            provenance: Vec::new(),
         };
         Submission { header, blobs }
     }

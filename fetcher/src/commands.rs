@@ -114,6 +114,10 @@ struct Format {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cargo sealift fetch\n  cargo sealift fetch -- test --release")]
 struct FetchArgs {
+    /// Fetch only units of which a quorum of operators shows how they were built, as `SEALIFT_REQUIRE_SIGSTORE=1` does
+    /// for every command
+    #[arg(long)]
+    require_sigstore: bool,
     /// Only warnings and errors
     #[arg(short, long)]
     quiet: bool,
@@ -191,6 +195,9 @@ struct ExplainArgs {
   cargo sealift verify
   cargo sealift verify --target-dir /elsewhere/target --json")]
 struct VerifyArgs {
+    /// Also ask the public store how what was fetched was built, by the word of each operator that vouches for it
+    #[arg(long)]
+    provenance: bool,
     /// The target folder; without it that of the project in the current folder
     #[arg(long, value_name = "DIR")]
     target_dir: Option<PathBuf>,

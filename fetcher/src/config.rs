@@ -36,6 +36,8 @@ pub struct Config {
     pub offline: bool,
     /// What looks like an attack is an error.
     pub strict: bool,
+    /// An operator counts only where it shows how a unit was built.
+    pub require_sigstore: bool,
     /// Time that a build may lose to waiting for downloads that do not come.
     pub patience: Duration,
     /// The wrapper that gets what Sealift does not handle. Known even when Sealift steps aside.
@@ -102,6 +104,9 @@ pub struct ConfigFile {
     /// As `SEALIFT_STRICT`.
     #[serde(skip_serializing_if = "is_false")]
     pub strict: bool,
+    /// As `SEALIFT_REQUIRE_SIGSTORE`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub require_sigstore: bool,
     /// As `SEALIFT_PATIENCE`, in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
@@ -167,6 +172,8 @@ impl Config {
                 .filter(|url| !url.is_empty()),
             offline: env.raw(env::OFFLINE).map_or(file.offline, |_| env.switch(env::OFFLINE)),
             strict: env.raw(env::STRICT).map_or(file.strict, |_| env.switch(env::STRICT)),
+            require_sigstore: (env.raw(env::REQUIRE_SIGSTORE))
+                .map_or(file.require_sigstore, |_| env.switch(env::REQUIRE_SIGSTORE)),
             patience: patience(env)
                 .or_else(|| file.patience.map(|seconds| Duration::from_secs(seconds.into())))
                 .unwrap_or(DEFAULT_PATIENCE),
@@ -308,22 +315,25 @@ mod tests {
 
     #[test]
     fn the_environment_overrides_the_file() {
-        let (home, env) = home_with("url = \"https://file.example/\"\nstrict = true\nnext-wrapper = \"mbx\"\n");
+        let (home, env) = home_with(
+            "url = \"https://file.example/\"\nstrict = true\nrequire-sigstore = true\nnext-wrapper = \"mbx\"\n",
+        );
         let config = Config::from_env(&env);
         assert_eq!(config.url.as_deref(), Some("https://file.example"));
         assert_eq!(config.next_wrapper, Some("mbx".into()));
-        assert!(config.strict && !config.offline);
+        assert!(config.strict && config.require_sigstore && !config.offline);
         let env = Env::made_up([
             (env::HOME, home.path().as_os_str()),
             (env::URL, "http://other.example".as_ref()),
             (env::STRICT, "0".as_ref()),
+            (env::REQUIRE_SIGSTORE, "off".as_ref()),
             (env::OFFLINE, "1".as_ref()),
             (env::NEXT_WRAPPER, "".as_ref()),
         ]);
         let config = Config::from_env(&env);
         assert_eq!(config.url.as_deref(), Some("http://other.example"));
         assert_eq!(config.next_wrapper, None);
-        assert!(!config.strict && config.offline);
+        assert!(!config.strict && !config.require_sigstore && config.offline);
     }
 
     #[test]

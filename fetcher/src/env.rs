@@ -22,6 +22,9 @@ pub const TRUST_ROOT: &str = "SEALIFT_TRUST_ROOT";
 pub const OFFLINE: &str = "SEALIFT_OFFLINE";
 /// `1`: what looks like an attack is an error instead of a loud line.
 pub const STRICT: &str = "SEALIFT_STRICT";
+/// `1`: an operator counts only where it shows how the unit was built, by a Sigstore bundle that its key signed. Costs
+/// requests. For what is fetched from then on; `cargo sealift verify --provenance` looks at what was fetched before.
+pub const REQUIRE_SIGSTORE: &str = "SEALIFT_REQUIRE_SIGSTORE";
 /// Seconds that a build may lose to waiting for downloads that do not come, over all of them together. Default 2.
 pub const PATIENCE: &str = "SEALIFT_PATIENCE";
 /// The wrapper that gets the calls which Sealift does not handle (sccache, kache, mbx ...).

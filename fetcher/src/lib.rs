@@ -55,6 +55,8 @@ pub mod in_use;
 #[cfg(feature = "commands")]
 mod prefetch;
 #[cfg(feature = "commands")]
+mod provenance;
+#[cfg(feature = "commands")]
 mod remote;
 #[cfg(feature = "commands")]
 mod report;

@@ -13,6 +13,7 @@ mod frame;
 mod offer;
 mod omitted;
 mod present;
+mod proven;
 mod selection;
 
 use std::path::Path;
@@ -56,6 +57,8 @@ pub(crate) struct Order<'a> {
     pub(crate) limits: Limits,
     /// Seconds since 1970, by this machine's clock.
     pub(crate) now: u64,
+    /// Whether operators count only where they show how a unit was built.
+    pub(crate) require_provenance: bool,
     /// How to reach the network.
     pub(crate) network: &'a Network,
     /// Who is told how far it is.
@@ -145,17 +148,17 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
 
     let begin = Instant::now();
     let accepted = accept_heads(order, &heads, &logs, &known, &answer.logs, fetched)?;
-    let selection = check_offers(order, &deposit, &accepted, &missing, answer, fetched);
-    let offers = &selection.offers;
+    let mut selection = check_offers(order, &deposit, &accepted, &missing, answer, fetched);
     let mut verifying = begin.elapsed();
-    let flights = Flights::board(deposit.store(), offers);
-
     remote.budget().allow_downloads(Duration::from_millis(
         // Unsigned numbers: they may be anything.
-        offers
-            .iter()
-            .fold(0_u64, |sum, offer| sum.saturating_add(offer.compile_ms)),
+        (selection.offers.iter()).fold(0_u64, |sum, offer| sum.saturating_add(offer.compile_ms)),
     ));
+    if order.require_provenance {
+        selection.offers = proven::proven(order, &remote, &deposit, selection.offers, fetched).await;
+    }
+    let offers = &selection.offers;
+    let flights = Flights::board(deposit.store(), offers);
     order.watch.step(Step::Downloading(offers.len()));
     let downloads = &Downloads::new(&remote, &deposit, order.policy);
     let moving = async {

@@ -14,6 +14,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, Url, redirect};
 use sealift_policy::digest::UnitKey;
 use sealift_policy::layout::ObjectPath;
+use sealift_policy::provenance::bundle::MAX_BUNDLE;
 use sealift_policy::wire::{LookupRequest, LookupResponse, UnitHint};
 
 use crate::cargo::Network;
@@ -193,6 +194,13 @@ impl Remote {
                 what: format!("not a unit's hint ({error})"),
             })
         })
+    }
+
+    /// What an operator says about how a unit was built.
+    pub(crate) async fn provenance(&self, path: &ObjectPath) -> Result<Vec<u8>, RemoteError> {
+        let url = self.url(&path.to_string());
+        self.bytes(&url, self.client.get(url.clone()), MAX_BUNDLE, Kind::Json)
+            .await
     }
 
     /// The newest signed checkpoint of a log, as text.

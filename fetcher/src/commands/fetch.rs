@@ -42,7 +42,10 @@ pub(super) fn run(context: &Context, args: FetchArgs) -> anyhow::Result<Exit> {
     let begin = Instant::now();
     let there = Surroundings::here(&context.env);
     let result = Setting::of(context, &there, command).and_then(|setting| match setting {
-        Some(setting) => setting.fetch_until(&there, &progress, &mut fetched, std::future::pending()),
+        Some(mut setting) => {
+            setting.require_provenance |= args.require_sigstore;
+            setting.fetch_until(&there, &progress, &mut fetched, std::future::pending())
+        }
         None => Ok(()),
     });
     progress.finish();
@@ -112,6 +115,7 @@ pub(super) struct Setting<'a> {
     store: &'a Path,
     url: &'a str,
     policy: TrustPolicy,
+    require_provenance: bool,
     patience: Duration,
     network: Network,
     command: CargoCommand,
@@ -152,6 +156,7 @@ impl<'a> Setting<'a> {
             store,
             url,
             policy,
+            require_provenance: config.require_sigstore,
             patience: config.patience,
             network,
             command,
@@ -185,6 +190,7 @@ impl<'a> Setting<'a> {
             plans: &plans,
             limits: Limits::of(self.patience),
             now: u64::try_from(clock::seconds()).unwrap_or_default(),
+            require_provenance: self.require_provenance,
             network: &self.network,
             watch,
         };

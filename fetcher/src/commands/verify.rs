@@ -2,6 +2,8 @@
 //!
 //! Owns the comparison of files by content. Must not know how trust is decided, or how files came where they are.
 
+mod provenance;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use crate::prefetch::chain;
 use crate::report::shell::{self, count};
 use crate::store::{Store, digest_of_file};
 use crate::trust_root;
+use provenance::ProvenanceReport;
 
 /// What `--json` prints.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +33,9 @@ struct Report {
     /// Other libraries and proc macros: compiled here by cargo's own call.
     other_files: u64,
     store: StoreReport,
+    /// With `--provenance` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provenance: Option<ProvenanceReport>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -80,7 +86,11 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> 
         }
         None => context.target_dir().filter(|folder| folder.is_dir()),
     };
-    let report = report(&store, policy.as_ref().map_err(String::as_str), target_dir);
+    let policy = policy.as_ref().map_err(String::as_str);
+    let mut report = report(&store, policy, target_dir);
+    if args.provenance {
+        report.provenance = Some(provenance::check(context, &store, policy)?);
+    }
     if args.format.json {
         shell::data(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
@@ -88,7 +98,8 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> 
     }
     let clean = report.files.iter().all(|file| file.unit.trusted)
         && report.store.damaged_blobs.is_empty()
-        && report.store.untrusted_units.is_empty();
+        && report.store.untrusted_units.is_empty()
+        && report.provenance.as_ref().is_none_or(ProvenanceReport::is_clean);
     Ok(if clean { Exit::Success } else { Exit::Found })
 }
 
@@ -156,6 +167,7 @@ fn report(store: &Store, policy: Result<&TrustPolicy, &str>, target_dir: Option<
         files: found,
         other_files,
         store: totals,
+        provenance: None,
     }
 }
 
@@ -260,6 +272,9 @@ fn text(report: &Report) -> String {
     }
     for blob in &report.store.damaged_blobs {
         row("damaged", blob.clone());
+    }
+    if let Some(provenance) = &report.provenance {
+        text.push_str(&provenance.text());
     }
     text
 }

@@ -4,6 +4,7 @@
 //! Long because it is a table of what a store may do; what a broken network may do is in `hostile`.
 
 mod hostile;
+mod provenance;
 mod world;
 
 use sealift_policy::key::CALL_RULES;

@@ -117,6 +117,7 @@ pub(super) struct Unit {
 pub(super) struct Served {
     pub(super) lookup: Option<LookupResponse>,
     pub(super) blobs: BTreeMap<String, Vec<u8>>,
+    pub(super) bundles: BTreeMap<String, String>,
     pub(super) lookups: Vec<LookupRequest>,
     pub(super) fetched: Vec<String>,
 }
@@ -128,6 +129,7 @@ pub(super) struct World {
     pub(super) units: Vec<(Unit, Vec<(usize, u64)>)>,
     pub(super) served: Arc<Mutex<Served>>,
     pub(super) user: tempfile::TempDir,
+    pub(super) require_provenance: bool,
     url: String,
 }
 
@@ -138,6 +140,7 @@ impl World {
         let app = Router::new()
             .route("/v1/lookup", post(lookup))
             .route("/v1/cas/{digest}", get(blob))
+            .route("/v1/provenance/{file}", get(bundle))
             .with_state(Arc::clone(&served));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -148,6 +151,7 @@ impl World {
             units: Vec::new(),
             served,
             user: tempfile::tempdir().unwrap(),
+            require_provenance: false,
             url,
         }
     }
@@ -281,6 +285,7 @@ impl World {
             plans: &plans,
             limits: LIMITS,
             now,
+            require_provenance: self.require_provenance,
             network: &Network::default(),
             watch: &Nobody,
         };
@@ -424,6 +429,15 @@ async fn blob(State(served): State<Arc<Mutex<Served>>>, UrlPath(digest): UrlPath
     served.fetched.push(digest.clone());
     match served.blobs.get(&digest) {
         Some(stored) => ([(header::CONTENT_TYPE, "application/zstd")], Body::from(stored.clone())).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn bundle(State(served): State<Arc<Mutex<Served>>>, UrlPath(file): UrlPath<String>) -> Response {
+    let mut served = served.lock().unwrap();
+    served.fetched.push(file.clone());
+    match served.bundles.get(&file) {
+        Some(bundle) => ([(header::CONTENT_TYPE, "application/json")], Body::from(bundle.clone())).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -82,11 +82,15 @@ pub(crate) fn new_folder() -> TempDir {
         .expect("a temporary folder")
 }
 
+/// The operator of the shared world that attests what it builds; the other one does not.
+pub(crate) const ATTESTED: &str = "alpha";
+
 /// The shared world: two operators, ripgrep and the greeter in dev and check.
 pub(crate) fn shared_world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
-        let world = World::start(&lasting_folder().join("world"), &PROGRAMS, 2).expect("a world");
+        let mut world = World::start(&lasting_folder().join("world"), &PROGRAMS, 2).expect("a world");
+        world.attest(ATTESTED).expect("a key for its provenance");
         for project in [Project::Greeter, Project::Real("ripgrep")] {
             publish(&world, project, &[Profile::Dev, Profile::Check]);
         }

@@ -22,6 +22,7 @@ mod pitfalls;
 mod profiles;
 mod projects;
 mod protocol;
+mod provenance;
 mod quorum;
 mod readers;
 mod reproduce;

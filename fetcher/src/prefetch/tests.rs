@@ -226,8 +226,8 @@ async fn what_was_fetched_under_one_policy_is_judged_anew_by_the_next() {
     let world = World::with_units().await;
     world.fetch().await;
     let changes: [(&str, Change); 5] = [
-        ("both operators for libraries too", |document| {
-            document.quorum.library = 3
+        ("more operators than there are", |document| {
+            (document.quorum.host_code, document.quorum.library) = (3, 3);
         }),
         ("a witness", |document| {
             document.witness_policy = format!("witness w {}\nquorum w\n", world::witness()).parse().unwrap();

@@ -15,6 +15,7 @@ pub mod documents;
 mod frame;
 pub mod log;
 pub mod lookup;
+pub mod provenance;
 pub mod request;
 pub mod stored;
 pub mod trust;
@@ -29,7 +30,7 @@ pub struct Target {
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     target("archive", archive::archive),
     target("checkpoint", log::checkpoint),
     target("dep_info", call::dep_info),
@@ -41,6 +42,7 @@ pub const TARGETS: [Target; 15] = [
     target("manifest", documents::manifest),
     target("note", log::note),
     target("proof", log::proof),
+    target("provenance", provenance::provenance),
     target("request", request::request),
     target("run_stdout", call::run_stdout),
     target("tile", log::tile),

@@ -2,6 +2,9 @@
 
 use sealift_fuzz::world::WORLD;
 use sealift_policy::digest::Digest;
+use sealift_policy::provenance::bundle::assemble;
+use sealift_policy::provenance::statement::{Invocation, Unit};
+use sealift_policy::provenance::{ProvenanceKey, Signature, Statement};
 use sealift_policy::run::RunDocument;
 use sealift_policy::trust::{Revocations, RevokedCrate, RevokedRange};
 use sealift_policy::wire::{
@@ -156,3 +159,33 @@ pub(crate) fn trust() -> std::io::Result<()> {
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("it is JSON")
 }
+
+pub(crate) fn provenance() -> std::io::Result<()> {
+    let unit = Unit {
+        key: WORLD.unit_key,
+        manifest: Digest::of(WORLD.manifest.to_canonical().as_bytes()),
+        document: &WORLD.document,
+        sandboxed: false,
+    };
+    let operator = &WORLD.makers[0].name;
+    let invocation = Invocation {
+        operator,
+        builder_version: "0.1.0",
+        id: "1/0-1",
+    };
+    let statement = Statement::new(invocation, [unit]);
+    let signature = [0x30, 6, 2, 1, 1, 2, 1, 1];
+    let key: ProvenanceKey = KEY.parse().expect("a key");
+    let read = Signature::from_der(&signature).expect("two numbers");
+    seed("provenance", "statement", statement.to_bytes())?;
+    seed("provenance", "bundle", assemble(&statement, &key, &read))?;
+    seed("provenance", "signature", signature)?;
+    seed("provenance", "key", KEY)
+}
+
+/// A key of cosign's kind.
+const KEY: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt
+6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==
+-----END PUBLIC KEY-----
+";

@@ -16,6 +16,7 @@ fn main() -> std::io::Result<()> {
     documents::documents()?;
     documents::lookup()?;
     documents::trust()?;
+    documents::provenance()?;
     stored::frames()?;
     stored::archives()
 }

@@ -3,6 +3,7 @@
 mod attest;
 mod audit;
 mod review;
+pub mod trust;
 mod witness;
 
 use std::path::PathBuf;
@@ -54,6 +55,9 @@ pub enum Command {
     /// Judge an evidence file with the public key of the log alone
     #[command(after_help = witness::EVIDENCE_HELP)]
     Evidence(Evidence),
+    /// Keep the root of trust: keys, TUF metadata, policy and revocations
+    #[command(subcommand, after_help = trust::EXAMPLES)]
+    Trust(trust::Trust),
     /// Sign what is staged (started by `build`; talks over standard input and output)
     #[command(hide = true)]
     Sign(Sign),

@@ -12,6 +12,7 @@ mod review;
 mod sandbox;
 mod sign;
 mod submit;
+mod trust;
 mod witness;
 
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Audit(options) => audit::run(&options),
         Command::Witness(options) => witness::run(&options),
         Command::Evidence(options) => evidence::run(&options),
+        Command::Trust(step) => trust::run(&step),
         Command::Sign(options) => sign::run(&options),
         Command::Sandbox(options) => sandbox::run(options),
     };

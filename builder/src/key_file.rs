@@ -48,15 +48,26 @@ const MAX_KEY: u64 = 4096;
 /// # Errors
 /// When there is one already, or the file system fails.
 pub fn create(path: &Path, secret: &str) -> Result<(), KeyFileError> {
-    if path.symlink_metadata().is_ok() {
-        return Err(KeyFileError::Exists(path.to_owned()));
-    }
     let folder = path
         .parent()
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    if path.symlink_metadata().is_ok() {
+        return Err(KeyFileError::Exists(path.to_owned()));
+    }
     durable::create_folder(folder)?;
     fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-    durable::write_mode(path, format!("{secret}\n").as_bytes(), 0o600)?;
+    create_private(path, secret)
+}
+
+/// Writes a new key of any kind, in a folder that may be there for other things.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_private(path: &Path, text: &str) -> Result<(), KeyFileError> {
+    if path.symlink_metadata().is_ok() {
+        return Err(KeyFileError::Exists(path.to_owned()));
+    }
+    durable::write_mode(path, format!("{}\n", text.trim_end()).as_bytes(), 0o600)?;
     Ok(())
 }
 
@@ -71,11 +82,24 @@ pub fn read<Key: FromStr<Err = KeyError>>(path: &Path) -> Result<Key, KeyFileErr
         .map_err(|error| KeyFileError::Malformed(path.to_owned(), error))
 }
 
-/// Reads the text of a key.
+/// Reads the text of a key in a folder that is private, too.
 ///
 /// # Errors
 /// When it is missing, not a plain file, or could have been read by others.
 pub fn read_text(path: &Path) -> Result<String, KeyFileError> {
+    let text = read_private(path)?;
+    let folder = path
+        .parent()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    must_be_private(folder, fs_err::metadata(folder)?.permissions().mode())?;
+    Ok(text)
+}
+
+/// Reads the text of a key of any kind, wherever it lies.
+///
+/// # Errors
+/// When it is missing, not a plain file, or could have been read by others.
+pub fn read_private(path: &Path) -> Result<String, KeyFileError> {
     let file = no_follow::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
         _ if no_follow::is_link(&error) => KeyFileError::NotAFile(path.to_owned()),
@@ -86,10 +110,6 @@ pub fn read_text(path: &Path) -> Result<String, KeyFileError> {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
     must_be_private(path, meta.permissions().mode())?;
-    let folder = path
-        .parent()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    must_be_private(folder, fs_err::metadata(folder)?.permissions().mode())?;
     let mut text = String::new();
     file.take(MAX_KEY).read_to_string(&mut text)?;
     Ok(text)

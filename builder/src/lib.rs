@@ -30,4 +30,5 @@ pub mod source;
 pub mod stage;
 pub mod submit;
 pub mod toolchain;
+pub mod trust;
 pub mod witness;

@@ -52,6 +52,8 @@ impl From<&Miss> for Caused {
             Miss::Unfit(unfit) => about(Cause::OtherSystem, unfit),
             Miss::Presentation => Cause::Presentation.into(),
             Miss::NoTrustPolicy(_) => Cause::NoTrustPolicy.into(),
+            Miss::NotFollowed(why) if why.is_expiry() => Cause::TrustExpired.into(),
+            Miss::NotFollowed(_) => Cause::NoTrustPolicy.into(),
             Miss::Rejected(rejection) => rejection.into(),
         }
     }

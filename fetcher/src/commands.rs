@@ -141,13 +141,13 @@ struct BesideArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cargo sealift setup --url https://sealift.example --trust-root trust-policy.json
+  cargo sealift setup --url https://sealift.example --trust-root root.json
   cargo sealift setup --undo")]
 struct SetupArgs {
     /// Base URL of the public store
     #[arg(long)]
     url: Option<String>,
-    /// The trust policy to pin: a copy is kept
+    /// The TUF root (`root.json`) or trust policy to pin: a copy is kept
     #[arg(long, value_name = "FILE")]
     trust_root: Option<PathBuf>,
     /// Put everything back as it was
@@ -277,6 +277,15 @@ enum TrustCommand {
     /// Show the trust policy and the newest heads seen
     #[command(after_help = "Examples:\n  cargo sealift trust show\n  cargo sealift trust show --json")]
     Show(Format),
+    /// Fetch the trust policy to which the pinned TUF root leads, and what was revoked
+    #[command(
+        after_help = "Builds do this by themselves once an hour. Exit code 101 when it was not fetched.
+
+Examples:
+  cargo sealift trust update
+  cargo sealift trust update --json"
+    )]
+    Update(Format),
 }
 
 #[derive(Debug, Args)]
@@ -367,6 +376,7 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Doctor(format) => doctor::run(context, format),
         Command::Request(args) => request::run(context, args),
         Command::Trust(TrustCommand::Show(format)) => trust::show(context, format),
+        Command::Trust(TrustCommand::Update(format)) => trust::update(context, format),
         Command::Gc(args) => gc::run(context, &args),
         Command::Beside(args) => beside::run(context, &args),
         Command::DebugMap(args) => debug_map::run(context, args),

@@ -20,6 +20,9 @@ pub const CONFIG_FILE: &str = "config.toml";
 /// The pinned trust policy's name in the configuration folder.
 pub const TRUST_POLICY_FILE: &str = "trust-policy.json";
 
+/// The pinned TUF root's name in the configuration folder.
+pub const TUF_ROOT_FILE: &str = "root.json";
+
 /// What the local store may grow to where nothing else is configured.
 const DEFAULT_MAX_STORE_SIZE: Size = Size::new(20 << 30);
 
@@ -28,7 +31,7 @@ const DEFAULT_MAX_STORE_SIZE: Size = Size::new(20 << 30);
 pub struct Config {
     /// Where Sealift works, or why it steps aside.
     pub state: State,
-    /// The trust policy file; without one nothing that was downloaded is believed.
+    /// The trust policy file or TUF root; without one nothing that was downloaded is believed.
     pub trust_policy: Option<PathBuf>,
     /// Base URL of the public store, without a trailing `/`.
     pub url: Option<String>,

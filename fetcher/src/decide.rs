@@ -7,7 +7,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fs_err as fs;
 use sealift_policy::digest::UnitKey;
 use sealift_policy::document::UnitDocument;
 use sealift_policy::key::Class;
@@ -22,7 +21,8 @@ use crate::env::Env;
 use crate::host_program::{self, Unfit};
 use crate::run::Run;
 use crate::store::Store;
-use crate::{glibc, record};
+use crate::trust_root::{self, NoTrustRoot};
+use crate::{clock, glibc, record};
 
 /// What to do for a call.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub enum Decision {
 #[derive(Debug)]
 pub struct Reusable {
     trusted: Trusted,
+    trust_is_due: bool,
     blobs: Vec<(Role, PathBuf)>,
     compile_ms: u64,
 }
@@ -73,6 +74,8 @@ pub enum Miss {
     Presentation,
     #[error("there is no trust policy to believe it by: {0}")]
     NoTrustPolicy(String),
+    #[error("there is no trust policy to believe it by now")]
+    NotFollowed(#[source] NoTrustRoot),
     #[error("it is not believed")]
     Rejected(#[source] Rejection),
 }
@@ -111,6 +114,11 @@ impl Reusable {
         matches!(self.trusted, Trusted::Quorum(_))
     }
 
+    /// Whether it is time to ask whether those who vouch for it are still believed.
+    pub fn trust_is_due(&self) -> bool {
+        self.trust_is_due
+    }
+
     /// How long it took to compile.
     pub fn compile_ms(&self) -> u64 {
         self.compile_ms
@@ -143,12 +151,14 @@ fn stored(
 ) -> Result<Reusable, Miss> {
     let unit = store.unit(key).ok_or(Miss::NotStored)?;
     store.mark_used(key);
+    let mut trust_is_due = false;
     let trusted = match &unit.origin {
         UnitOrigin::Compiled => {
             Trusted::Own(Manifest::from_canonical(unit.manifest.as_bytes()).map_err(Miss::DamagedRecord)?)
         }
         UnitOrigin::Fetched { proofs } => {
-            let policy = trust_policy(config).map_err(Miss::NoTrustPolicy)?;
+            let (policy, is_due) = trust_policy(config, clock::seconds())?;
+            trust_is_due = is_due;
             let subject = Subject {
                 unit_key: key,
                 document: &document(),
@@ -161,6 +171,7 @@ fn stored(
     };
     let reusable = Reusable {
         trusted,
+        trust_is_due,
         blobs: vec![],
         compile_ms: unit.compile_ms,
     };
@@ -229,15 +240,21 @@ fn roles(manifest: &Manifest) -> Vec<Role> {
     manifest.outputs.iter().map(|output| output.role).collect()
 }
 
-/// Reads the trust policy of now.
-pub fn trust_policy(config: &Config) -> Result<TrustPolicy, String> {
-    let path = config.trust_policy.as_deref().ok_or("none is configured")?;
+/// Reads the trust policy of this time, in seconds since 1970, and whether it is time to look for a newer one.
+fn trust_policy(config: &Config, now: i64) -> Result<(TrustPolicy, bool), Miss> {
     // cargo runs the wrapper in the package's folder: what lies there is a stranger's.
-    if path.is_relative() {
-        return Err(format!("`{}` is not an absolute path", path.display()));
+    if let Some(path) = config.trust_policy.as_deref().filter(|path| path.is_relative()) {
+        return Err(Miss::NoTrustPolicy(format!(
+            "`{}` is not an absolute path",
+            path.display()
+        )));
     }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("`{}`: {error}", path.display()))
+    trust_root::load_with_age(config, now).map_err(|error| match error {
+        NoTrustRoot::NotConfigured => Miss::NoTrustPolicy("none is configured".into()),
+        NoTrustRoot::Unreadable(source) => Miss::NoTrustPolicy(source.to_string()),
+        NoTrustRoot::Malformed { path, source } => Miss::NoTrustPolicy(format!("`{}`: {source}", path.display())),
+        error => Miss::NotFollowed(error),
+    })
 }
 
 /// Set, unset and empty are three things.
@@ -284,10 +301,10 @@ mod tests {
     fn no_package_brings_its_own_trust_policy() {
         let policy = |path: &str| {
             let env = Env::made_up([(crate::env::TRUST_ROOT, path)]);
-            trust_policy(&Config::from_env(&env)).unwrap_err()
+            trust_policy(&Config::from_env(&env), 0).unwrap_err().to_string()
         };
         // This very package has a file of that name.
-        assert_eq!(policy("Cargo.toml"), "`Cargo.toml` is not an absolute path");
+        assert!(policy("Cargo.toml").ends_with(": `Cargo.toml` is not an absolute path"));
         assert!(policy(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).contains("Cargo.toml`: expected"));
     }
 

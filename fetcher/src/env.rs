@@ -15,8 +15,8 @@ pub const SEALIFT: &str = "SEALIFT";
 pub const URL: &str = "SEALIFT_URL";
 /// Folder of the local store. Default `$XDG_CACHE_HOME/sealift`, else `~/.cache/sealift`.
 pub const STORE: &str = "SEALIFT_STORE";
-/// The trust policy file. Default `trust-policy.json` in the configuration folder. Empty: none, so that nothing
-/// downloaded is believed.
+/// The trust policy file, or a TUF `root.json` that leads to the policy. Default what `setup` pinned, else
+/// `trust-policy.json` in the configuration folder. Empty: none, so that nothing downloaded is believed.
 pub const TRUST_ROOT: &str = "SEALIFT_TRUST_ROOT";
 /// `1`: never use the network.
 pub const OFFLINE: &str = "SEALIFT_OFFLINE";

@@ -224,7 +224,7 @@ impl Heads {
 
 /// Takes the lock, unless another process keeps it: one that was stopped must not stop us. A file system without
 /// locks has none to wait for.
-fn locked(file: &std::fs::File) -> bool {
+pub(crate) fn locked(file: &std::fs::File) -> bool {
     for _ in 0..LOCK_ATTEMPTS {
         match file.try_lock() {
             Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),

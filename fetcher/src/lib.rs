@@ -60,3 +60,5 @@ mod provenance;
 mod remote;
 #[cfg(feature = "commands")]
 mod report;
+#[cfg(feature = "commands")]
+mod tuf;

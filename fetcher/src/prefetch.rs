@@ -15,8 +15,10 @@ mod omitted;
 mod present;
 mod proven;
 mod selection;
+mod trusted;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -24,11 +26,12 @@ use sealift_policy::digest::PlanId;
 use sealift_policy::log::VerifiedCheckpoint;
 use sealift_policy::name::{OperatorName, Toolchain};
 use sealift_policy::trust::TrustPolicy;
-use sealift_policy::wire::{KnownHead, LookupRequest, MAX_LOOKUP_IDS};
+use sealift_policy::wire::{KnownHead, LookupRequest, LookupResponse, MAX_LOOKUP_IDS};
 
 use crate::cargo::Network;
 use crate::heads::{Heads, Log};
-use crate::remote::{Arriving, Remote};
+use crate::remote::{Arriving, Remote, RemoteError};
+use crate::tuf::Follow;
 use budget::Limits;
 use deposit::Deposit;
 use download::{Downloads, Failed};
@@ -37,6 +40,7 @@ pub(crate) use found::{Alarm, Fetched};
 use offer::AcceptedHeads;
 use present::is_present;
 use selection::{accept_heads, check_offers};
+use trusted::Trusted;
 
 /// Units in flight at once.
 const CONCURRENCY: usize = 16;
@@ -48,7 +52,7 @@ pub(crate) struct Order<'a> {
     /// The local store's root.
     pub(crate) store: &'a Path,
     /// Who is believed.
-    pub(crate) policy: &'a TrustPolicy,
+    pub(crate) trust: Trust<'a>,
     /// The compiler of the plans.
     pub(crate) toolchain: &'a Toolchain,
     /// What cargo plans, dependencies first.
@@ -65,6 +69,15 @@ pub(crate) struct Order<'a> {
     pub(crate) watch: &'a dyn Watch,
 }
 
+/// Who is believed.
+#[derive(Clone, Copy)]
+pub(crate) enum Trust<'a> {
+    /// Whom this policy names.
+    Policy(&'a TrustPolicy),
+    /// Whom the policy names to which this leads.
+    Tuf(Follow<'a>),
+}
+
 /// Somebody who is told how far a prefetch is.
 pub(crate) trait Watch: Sync {
     /// It has come to this step.
@@ -76,6 +89,8 @@ pub(crate) trait Watch: Sync {
 pub(crate) enum Step<'a> {
     /// Asking cargo what it plans.
     Planning,
+    /// Asking the public store for the trust policy.
+    Following,
     /// Asking the public store for so many units.
     LookingUp(usize),
     /// So much of the answer has come, in bytes; `expected` is 0 where that is not said.
@@ -107,37 +122,50 @@ pub(crate) async fn fetch(order: &Order<'_>, fetched: &mut Fetched) {
 /// The steps. An error is why they ended early, for people.
 async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     let deposit = Deposit::open(order.store).map_err(|error| format!("failed to open the local store: {error}"))?;
+    let known = Trusted::known(order);
+    if let Some(trusted) = &known
+        && !trusted.is_due()
+        && (order.plans.iter()).all(|plan| is_present(&deposit, trusted.policy(), *plan))
+    {
+        fetched.event.present = order.plans.len() as u64;
+        return Ok(());
+    }
+    let remote = Remote::new(order.url, order.limits, order.network).map_err(|error| chain(&error))?;
+    let remote = Arc::new(remote);
+    let mut trusted = match known {
+        Some(trusted) => trusted,
+        None => Trusted::first(order, &remote, fetched).await?,
+    };
     let missing: Vec<PlanId> = order
         .plans
         .iter()
-        .filter(|plan| !is_present(&deposit, order.policy, **plan))
+        .filter(|plan| !is_present(&deposit, trusted.policy(), **plan))
         .copied()
         .collect();
     fetched.event.present = (order.plans.len() - missing.len()) as u64;
     if missing.is_empty() {
-        return Ok(());
+        return trusted.refresh(order, &remote, fetched).await.map(drop);
     }
-    let remote = Remote::new(order.url, order.limits, order.network).map_err(|error| chain(&error))?;
     let heads = Heads::new(order.store);
-    let logs: Vec<Log> = (order.policy.logs())
-        .map(|(operator, epoch, key)| Log {
-            operator: operator.clone(),
-            epoch,
-            key: key.clone(),
-        })
-        .collect();
-    let known: AcceptedHeads = (logs.iter())
-        .filter_map(|log| Some(((log.operator.clone(), log.epoch), heads.known(log)?)))
-        .collect();
-
+    let mut question = Question::new(trusted.policy(), &heads);
     order.watch.step(Step::LookingUp(missing.len()));
-    let (arriving, question) = (Arriving::default(), request(order.toolchain, &missing, &known));
-    let answer = tokio::select! {
-        answer = remote.lookup(&question, &arriving) => answer,
-        never = tell(&arriving, order.watch) => never,
-    };
-    order.watch.step(Step::Choosing);
+    // The policy may be followed while the store is asked; nothing is believed before both are there.
+    let (answer, refreshed) = tokio::join!(
+        question.ask(order, &remote, &missing),
+        trusted.refresh(order, &remote, fetched)
+    );
     fetched.event.bytes = remote.budget().received();
+    refreshed?;
+    let mut answer = answer;
+    let now = Question::new(trusted.policy(), &heads);
+    if !now.is_about_the_logs_of(&question) {
+        question = now;
+        answer = question.ask(order, &remote, &missing).await;
+        fetched.event.bytes = remote.budget().received();
+    }
+    order.watch.step(Step::Choosing);
+    let Question { logs, known } = &question;
+    let policy = trusted.policy();
     let answer = answer.map_err(|error| chain(&error))?;
     if answer.version != 1 {
         return Err(format!(
@@ -147,20 +175,20 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     }
 
     let begin = Instant::now();
-    let accepted = accept_heads(order, &heads, &logs, &known, &answer.logs, fetched)?;
-    let mut selection = check_offers(order, &deposit, &accepted, &missing, answer, fetched);
+    let accepted = accept_heads(order, &heads, logs, known, &answer.logs, fetched)?;
+    let mut selection = check_offers(order, policy, &deposit, &accepted, &missing, answer, fetched);
     let mut verifying = begin.elapsed();
     remote.budget().allow_downloads(Duration::from_millis(
         // Unsigned numbers: they may be anything.
         (selection.offers.iter()).fold(0_u64, |sum, offer| sum.saturating_add(offer.compile_ms)),
     ));
     if order.require_provenance {
-        selection.offers = proven::proven(order, &remote, &deposit, selection.offers, fetched).await;
+        selection.offers = proven::proven(order, policy, &remote, &deposit, selection.offers, fetched).await;
     }
     let offers = &selection.offers;
     let flights = Flights::board(deposit.store(), offers);
     order.watch.step(Step::Downloading(offers.len()));
-    let downloads = &Downloads::new(&remote, &deposit, order.policy);
+    let downloads = &Downloads::new(&remote, &deposit, policy);
     let moving = async {
         let mut results = futures::stream::iter(flights.all().iter().zip(offers))
             .map(|(flight, offer)| async move { (offer, downloads.unit(flight, offer).await) })
@@ -197,6 +225,43 @@ async fn tell<T>(arriving: &Arriving, watch: &dyn Watch) -> T {
         if received > told {
             told = received;
             watch.step(Step::Answering { received, expected });
+        }
+    }
+}
+
+/// What is asked, and what is known of the logs from which the answer must go on.
+struct Question {
+    logs: Vec<Log>,
+    known: AcceptedHeads,
+}
+
+impl Question {
+    fn new(policy: &TrustPolicy, heads: &Heads) -> Self {
+        let logs: Vec<Log> = (policy.logs())
+            .map(|(operator, epoch, key)| Log {
+                operator: operator.clone(),
+                epoch,
+                key: key.clone(),
+            })
+            .collect();
+        let known = (logs.iter())
+            .filter_map(|log| Some(((log.operator.clone(), log.epoch), heads.known(log)?)))
+            .collect();
+        Self { logs, known }
+    }
+
+    fn is_about_the_logs_of(&self, other: &Self) -> bool {
+        self.logs
+            .iter()
+            .map(|log| &log.key)
+            .eq(other.logs.iter().map(|log| &log.key))
+    }
+
+    async fn ask(&self, order: &Order<'_>, remote: &Remote, missing: &[PlanId]) -> Result<LookupResponse, RemoteError> {
+        let (arriving, question) = (Arriving::default(), request(order.toolchain, missing, &self.known));
+        tokio::select! {
+            answer = remote.lookup(&question, &arriving) => answer,
+            never = tell(&arriving, order.watch) => never,
         }
     }
 }

@@ -15,6 +15,7 @@ use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, 
 use sealift_policy::digest::UnitKey;
 use sealift_policy::layout::ObjectPath;
 use sealift_policy::provenance::bundle::MAX_BUNDLE;
+use sealift_policy::tuf::TufFile;
 use sealift_policy::wire::{LookupRequest, LookupResponse, UnitHint};
 
 use crate::cargo::Network;
@@ -207,6 +208,13 @@ impl Remote {
     pub(crate) async fn checkpoint(&self, path: &ObjectPath) -> Result<Vec<u8>, RemoteError> {
         let url = self.url(&path.to_string());
         self.bytes(&url, self.client.get(url.clone()), MAX_SMALL, Kind::Text)
+            .await
+    }
+
+    /// A file of the TUF repository.
+    pub(crate) async fn tuf(&self, file: TufFile) -> Result<Vec<u8>, RemoteError> {
+        let url = self.url(&ObjectPath::Tuf(file).to_string());
+        self.bytes(&url, self.client.get(url.clone()), file.limit(), Kind::Text)
             .await
     }
 

@@ -78,6 +78,34 @@ fn wait(store: &Store, prefetch: &Prefetch, patience: Duration, longest: Duratio
     }
 }
 
+/// Waits until the fetching process knows whom to believe now, or has given that up.
+pub fn for_trust(prefetch: &Prefetch, patience: Duration) {
+    let begin = Instant::now();
+    let patience = patience.saturating_sub(prefetch.waited_in_vain());
+    let mut waited = Duration::ZERO;
+    let mut looked = begin;
+    while begin.elapsed() < LONGEST {
+        match prefetch.state() {
+            None if begin.elapsed() > START => return,
+            None => {}
+            Some(state) if !state.is_running() => return,
+            Some(state) => match state.stage {
+                Stage::Planning => {}
+                Stage::Asking => {
+                    waited += looked.elapsed();
+                    if waited >= patience {
+                        prefetch.add_waited_in_vain(waited);
+                        return;
+                    }
+                }
+                _ => return,
+            },
+        }
+        looked = Instant::now();
+        thread::sleep(POLL);
+    }
+}
+
 /// Where a unit is, as far as can be seen.
 #[derive(Debug, PartialEq, Eq)]
 enum OnItsWay {

@@ -110,9 +110,22 @@ fn handle(store: &Store, config: &Config, given: &Given, call: &Call, report: &R
 /// Decides, and where the unit is not there but on its way, once more when it has come.
 fn decide_with_patience(store: &Store, config: &Config, call: &Call, places: &Places, report: &Report) -> Decision {
     let decision = decide::decide(store, config, call, places);
-    let Decision::Compile(Miss::NotStored | Miss::DamagedOutput(_)) = decision else {
-        return decision;
-    };
+    match &decision {
+        Decision::Compile(Miss::NotStored | Miss::DamagedOutput(_)) => {}
+        Decision::Compile(Miss::NotFollowed(_)) => {
+            let Some(prefetch) = beside::started(config, store, &call.rustc) else {
+                return decision;
+            };
+            report.waiting(|| wait::for_trust(&prefetch, config.patience));
+            return decide::decide(store, config, call, places);
+        }
+        // Those who vouch for it are asked after beside the build; what is heard counts from then on.
+        Decision::Reuse(unit) if unit.trust_is_due() => {
+            let _ = beside::started(config, store, &call.rustc);
+            return decision;
+        }
+        Decision::Reuse(_) | Decision::Compile(_) => return decision,
+    }
     let Some(prefetch) = beside::started(config, store, &call.rustc) else {
         return decision;
     };

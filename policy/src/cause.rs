@@ -29,6 +29,8 @@ pub enum Cause {
     Presentation,
     /// There is no trust policy to believe it by.
     NoTrustPolicy,
+    /// The trust policy came by TUF and has expired, or the clock has gone back behind it.
+    TrustExpired,
     /// The trust policy revokes it.
     Revoked,
     /// Too few operators vouch for it.

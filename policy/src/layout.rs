@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::digest::{Digest, PlanId, UnitKey};
 use crate::name::{OperatorName, Toolchain};
+use crate::tuf::TufFile;
 
 /// Longest content of an object whose size no manifest states: manifests and key documents.
 pub const MAX_DOCUMENT: u64 = 4 << 20;
@@ -35,6 +36,8 @@ pub enum ObjectPath {
     Provenance(Digest, OperatorName),
     /// A manifest, key document or output: one zstd frame, addressed by the SHA-256 of its content. Immutable.
     Cas(Digest),
+    /// A file of the TUF repository that trust starts from. All but the timestamp are immutable.
+    Tuf(TufFile),
 }
 
 impl ObjectPath {
@@ -43,6 +46,7 @@ impl ObjectPath {
         match self {
             Self::Tile(..) | Self::Proof(..) | Self::Cas(_) => true,
             Self::Checkpoint(..) | Self::Plan(..) | Self::Unit(_) | Self::Provenance(..) => false,
+            Self::Tuf(file) => file.is_immutable(),
         }
     }
 }
@@ -57,6 +61,7 @@ impl fmt::Display for ObjectPath {
             Self::Unit(key) => write!(f, "/v1/unit/{key}.json"),
             Self::Provenance(manifest, operator) => write!(f, "/v1/provenance/{manifest}.{operator}.sigstore.json"),
             Self::Cas(digest) => write!(f, "/v1/cas/{digest}"),
+            Self::Tuf(file) => write!(f, "/v1/tuf/{file}"),
         }
     }
 }
@@ -77,6 +82,7 @@ mod tests {
             ObjectPath::Unit(UnitKey::new(digest)),
             ObjectPath::Provenance(digest, operator),
             ObjectPath::Cas(digest),
+            ObjectPath::Tuf(TufFile::Timestamp),
         ];
         let text = paths
             .map(|path| path.to_string())
@@ -90,6 +96,7 @@ mod tests {
         /v1/unit/<digest>.json
         /v1/provenance/<digest>.alpha.sigstore.json
         /v1/cas/<digest>
+        /v1/tuf/metadata/timestamp.json
         ");
     }
 }

@@ -28,5 +28,6 @@ pub mod request;
 pub mod reviewed;
 pub mod run;
 pub mod trust;
+pub mod tuf;
 pub mod unit_graph;
 pub mod wire;

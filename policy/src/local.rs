@@ -47,6 +47,11 @@ pub fn head_path(operator: &OperatorName, epoch: u32) -> String {
     format!("heads/{operator}/{epoch}")
 }
 
+/// `trust/<sha256 of a pinned TUF root>`: the folder of what was verified from it.
+pub fn trust_path(root: Digest) -> String {
+    format!("trust/{root}")
+}
+
 fn sharded(folder: &str, name: &str, suffix: &str) -> String {
     format!("{folder}/{}/{name}{suffix}", &name[..2])
 }

@@ -327,6 +327,23 @@ impl Rejection {
     }
 }
 
+impl Revocations {
+    fn add(&mut self, more: &Self) {
+        let Self {
+            leaves,
+            unit_keys,
+            crates,
+            ranges,
+            toolchains,
+        } = more;
+        self.leaves.extend_from_slice(leaves);
+        self.unit_keys.extend_from_slice(unit_keys);
+        self.crates.extend_from_slice(crates);
+        self.ranges.extend_from_slice(ranges);
+        self.toolchains.extend_from_slice(toolchains);
+    }
+}
+
 impl<T> Verified<T> {
     /// What was verified.
     pub fn value(&self) -> &T {
@@ -343,6 +360,13 @@ impl TrustPolicy {
     /// The policy as it is written.
     pub fn document(&self) -> &PolicyDocument {
         &self.document
+    }
+
+    /// This policy, with more revoked.
+    #[must_use]
+    pub fn revoking(mut self, more: &Revocations) -> Self {
+        self.document.revoked.add(more);
+        self
     }
 
     /// The key of an operator's log.

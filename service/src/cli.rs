@@ -112,14 +112,13 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Serve(serve) => runtime.block_on(self::serve(serve)).map(|()| Exit::Done),
         Command::Mirror(mirror) => {
-            let app = Arc::new(open(&mirror.data)?);
-            let copied = runtime.block_on(mirror::run(app, &mirror.from))?;
+            let copied = runtime.block_on(copy(&mirror))?;
             say(&mut std::io::stdout(), &copied.to_string());
             Ok(Exit::Done)
         }
         Command::Fsck(fsck) => {
-            let policy = config::trust_policy(fsck.data.config.as_deref(), &fsck.data.data)?;
-            let report = fsck::run(&fsck.data.data, policy.as_ref())?;
+            let trust = config::trust(fsck.data.config.as_deref(), &fsck.data.data);
+            let report = fsck::run(&fsck.data.data, runtime.block_on(trust)?.policy.as_ref())?;
             let text = if fsck.json {
                 report.to_json()
             } else {
@@ -131,14 +130,26 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
 }
 
-fn open(data: &Data) -> anyhow::Result<App> {
-    let policy = config::trust_policy(data.config.as_deref(), &data.data)?;
+/// Copies the repository of trust first: it may name the operators whose logs are copied then.
+async fn copy(mirror: &Mirror) -> anyhow::Result<mirror::Copied> {
+    let data = &mirror.data;
+    let mut files = 0;
+    if let Some(root) = config::trust(data.config.as_deref(), &data.data).await?.root {
+        let store = FsStore::open(&data.data).with_context(|| format!("failed to open `{}`", data.data.display()))?;
+        files = mirror::trust(&store, &root, &mirror.from).await?;
+    }
+    let copied = mirror::run(Arc::new(open(data).await?), &mirror.from).await?;
+    Ok(mirror::Copied { files, ..copied })
+}
+
+async fn open(data: &Data) -> anyhow::Result<App> {
+    let policy = config::trust(data.config.as_deref(), &data.data).await?.policy;
     let store = FsStore::open(&data.data).with_context(|| format!("failed to open `{}`", data.data.display()))?;
     Ok(App::open(Box::new(store), &data.data.join(CATALOGUE), policy.as_ref())?)
 }
 
 async fn serve(serve: Serve) -> anyhow::Result<()> {
-    let app = Arc::new(open(&serve.data)?);
+    let app = Arc::new(open(&serve.data).await?);
     if app.logs().next().is_none() {
         tracing::warn!("no operator is configured: nobody is admitted");
     }

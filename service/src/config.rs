@@ -6,8 +6,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sealift_policy::layout::ObjectPath;
 use sealift_policy::trust::TrustPolicy;
+use sealift_policy::tuf::TufFile;
 use serde::Deserialize;
+
+use crate::store::fs::{FsStore, file_of};
+use crate::tuf::{self, TufError};
 
 /// The file that is read without `--config`, below the data folder.
 const DEFAULT: &str = "service.toml";
@@ -18,6 +23,18 @@ const DEFAULT: &str = "service.toml";
 pub struct ServiceConfig {
     /// The trust policy whose operators are admitted; relative to the configuration file.
     pub trust_policy: Option<PathBuf>,
+    /// The TUF root from which the repository in the data folder must follow; relative to the configuration file. A
+    /// mirror copies only what follows from it. Without a `trust_policy` the repository's own policy is used.
+    pub trust_root: Option<PathBuf>,
+}
+
+/// What the configuration leads to.
+#[derive(Debug, Default)]
+pub struct Trust {
+    /// Who is admitted; nobody without it.
+    pub policy: Option<TrustPolicy>,
+    /// The pinned TUF root.
+    pub root: Option<Vec<u8>>,
 }
 
 /// Why there is no configuration.
@@ -44,30 +61,43 @@ pub enum ConfigError {
         #[source]
         source: serde_json::Error,
     },
+    /// The repository in the data folder does not lead to a policy.
+    #[error("failed to read the trust policy from the TUF repository")]
+    Tuf(#[from] TufError),
 }
 
-/// Reads the trust policy that the configuration names. `None` if there is no configuration, or it names none.
-pub fn trust_policy(config: Option<&Path>, data: &Path) -> Result<Option<TrustPolicy>, ConfigError> {
+/// Reads what the configuration names. Nothing if there is no configuration, or it names nothing.
+pub async fn trust(config: Option<&Path>, data: &Path) -> Result<Trust, ConfigError> {
     let path = match config {
         Some(path) => path.to_owned(),
         None => data.join(DEFAULT),
     };
     let text = match fs_err::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(Trust::default()),
         Err(error) => return Err(error.into()),
     };
     let parsed: ServiceConfig = toml::from_str(&text).map_err(|source| ConfigError::Config {
         path: path.clone(),
         source,
     })?;
-    let Some(policy) = parsed.trust_policy else {
-        return Ok(None);
+    let beside = |file: PathBuf| path.parent().unwrap_or(Path::new("")).join(file);
+    let root = parsed.trust_root.map(|root| fs_err::read(beside(root))).transpose()?;
+    let policy = match (parsed.trust_policy.map(beside), &root) {
+        (Some(path), _) => {
+            let text = fs_err::read(&path)?;
+            Some(serde_json::from_slice(&text).map_err(|source| ConfigError::Policy { path, source })?)
+        }
+        // A mirror has nothing before its first copy.
+        (None, Some(_)) if !has_repository(data) => None,
+        (None, Some(root)) => Some(tuf::policy(FsStore::inspect(data)?, root).await?),
+        (None, None) => None,
     };
-    let policy = path.parent().unwrap_or(Path::new("")).join(policy);
-    let text = fs_err::read(&policy)?;
-    let parsed = serde_json::from_slice(&text).map_err(|source| ConfigError::Policy { path: policy, source })?;
-    Ok(Some(parsed))
+    Ok(Trust { policy, root })
+}
+
+fn has_repository(data: &Path) -> bool {
+    file_of(data, &ObjectPath::Tuf(TufFile::Timestamp)).exists()
 }
 
 #[cfg(test)]
@@ -76,6 +106,14 @@ mod tests {
 
     const POLICY: &str = r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},
         "max_checkpoint_age_seconds":604800}"#;
+
+    fn read(config: Option<&Path>, data: &Path) -> Result<Option<TrustPolicy>, ConfigError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(trust(config, data)).map(|trust| trust.policy)
+    }
 
     fn folder(config: &str, policy: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -87,16 +125,16 @@ mod tests {
     #[test]
     fn without_a_configuration_nobody_is_admitted() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(trust_policy(None, folder.path()).unwrap().is_none());
+        assert!(read(None, folder.path()).unwrap().is_none());
     }
 
     #[test]
     fn the_policy_lies_beside_the_configuration() {
         let folder = folder("trust_policy = \"policy.json\"", POLICY);
-        assert!(trust_policy(None, folder.path()).unwrap().is_some());
+        assert!(read(None, folder.path()).unwrap().is_some());
         let elsewhere = tempfile::tempdir().unwrap();
         assert!(
-            trust_policy(Some(&folder.path().join(DEFAULT)), elsewhere.path())
+            read(Some(&folder.path().join(DEFAULT)), elsewhere.path())
                 .unwrap()
                 .is_some()
         );
@@ -110,12 +148,13 @@ mod tests {
             ("trust_policy = \"policy.json\"", ""),
             ("trust_policy = 1", POLICY),
             ("trust_polcy = \"policy.json\"", POLICY),
+            ("trust_root = \"absent.json\"", POLICY),
             ("trust_policy", POLICY),
         ] {
             let folder = folder(config, policy);
-            assert!(trust_policy(None, folder.path()).is_err(), "{config}");
+            assert!(read(None, folder.path()).is_err(), "{config}");
         }
         let folder = tempfile::tempdir().unwrap();
-        assert!(trust_policy(Some(&folder.path().join("absent.toml")), folder.path()).is_err());
+        assert!(read(Some(&folder.path().join("absent.toml")), folder.path()).is_err());
     }
 }

@@ -24,3 +24,4 @@ pub mod router;
 pub mod routes;
 pub mod store;
 pub mod submission;
+pub mod tuf;

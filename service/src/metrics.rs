@@ -41,8 +41,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The text, followed by the size of each log.
-    pub fn render(&self, logs: impl Iterator<Item = (String, u32, u64)>) -> String {
+    /// The text, followed by the size of each log, and version and expiry of each role of the TUF repository.
+    pub fn render(&self, logs: impl Iterator<Item = (String, u32, u64)>, tuf: &[(&'static str, u64, i64)]) -> String {
         let mut text = String::new();
         for (name, help, values) in [
             (
@@ -91,6 +91,18 @@ impl Metrics {
                 text,
                 "sealift_log_size{{operator=\"{operator}\",epoch=\"{epoch}\"}} {size}"
             );
+        }
+        if tuf.is_empty() {
+            return text;
+        }
+        text.push_str("# HELP sealift_tuf_version version of a role's metadata\n# TYPE sealift_tuf_version gauge\n");
+        for (role, version, _) in tuf {
+            _ = writeln!(text, "sealift_tuf_version{{role=\"{role}\"}} {version}");
+        }
+        text.push_str("# HELP sealift_tuf_expires_seconds when a role's metadata expires, since 1970\n");
+        text.push_str("# TYPE sealift_tuf_expires_seconds gauge\n");
+        for (role, _, expires) in tuf {
+            _ = writeln!(text, "sealift_tuf_expires_seconds{{role=\"{role}\"}} {expires}");
         }
         text
     }

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Client, Response, StatusCode};
 use sealift_policy::digest::Digest;
@@ -18,6 +19,7 @@ use sealift_policy::log::tile::{TileKind, WIDTH};
 use sealift_policy::log::{EntryBundle, SignedCheckpoint, TilePath, TreeSize};
 use sealift_policy::manifest::Manifest;
 use sealift_policy::provenance::{Bundle, bundle as provenance};
+use sealift_policy::tuf::TufFile;
 use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedUnit, UnitHint};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -26,7 +28,9 @@ use crate::app::App;
 use crate::frame;
 use crate::logs::{ServedLog, tile_path};
 use crate::receive::Blobs;
+use crate::store::ObjectStore;
 use crate::submission::{self, Source, SubmitError};
+use crate::tuf;
 
 /// Small objects that are fetched at the same time.
 const AT_ONCE: usize = 16;
@@ -61,6 +65,9 @@ pub enum MirrorError {
         #[source]
         source: Box<SubmitError>,
     },
+    /// Its TUF repository is not copied.
+    #[error("the TUF repository is not copied")]
+    Trust(#[source] Box<tuf::CopyError>),
     /// This process failed.
     #[error("the copy was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -73,29 +80,23 @@ pub struct Copied {
     pub logs: u64,
     /// Units.
     pub units: u64,
+    /// Files of the TUF repository.
+    pub files: usize,
 }
 
 impl fmt::Display for Copied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mirrored {} units; {} logs have a new head", self.units, self.logs)
+        write!(f, "mirrored {} units; {} logs have a new head", self.units, self.logs)?;
+        match self.files {
+            0 => Ok(()),
+            files => write!(f, "; {files} files of the TUF repository are new"),
+        }
     }
 }
 
 /// Copies what is new in the logs of the configured operators.
 pub async fn run(app: Arc<App>, from: &str) -> Result<Copied, MirrorError> {
-    let client = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(30))
-        .build()
-        .map_err(|source| MirrorError::Fetch {
-            url: from.to_owned(),
-            source,
-        })?;
-    let origin = Origin {
-        client,
-        url: from.trim_end_matches('/').to_owned(),
-    };
+    let origin = Origin::at(from)?;
     let mut copied = Copied::default();
     let names: Vec<_> = app.logs().map(|log| log.name.clone()).collect();
     for name in names {
@@ -135,6 +136,21 @@ pub async fn run(app: Arc<App>, from: &str) -> Result<Copied, MirrorError> {
     Ok(copied)
 }
 
+/// Copies the TUF repository, as far as it follows from this root. Gives the number of new files.
+pub async fn trust(store: &dyn ObjectStore, root: &[u8], from: &str) -> Result<usize, MirrorError> {
+    let origin = Origin::at(from)?;
+    let get = move |file: TufFile| -> BoxFuture<'static, io::Result<Option<Vec<u8>>>> {
+        let origin = origin.clone();
+        Box::pin(async move {
+            let got = origin.get(&ObjectPath::Tuf(file), file.limit()).await;
+            got.map_err(io::Error::other)
+        })
+    };
+    tuf::copy(store, root, get)
+        .await
+        .map_err(|error| MirrorError::Trust(Box::new(error)))
+}
+
 /// The service that is copied from.
 #[derive(Debug, Clone)]
 struct Origin {
@@ -143,6 +159,22 @@ struct Origin {
 }
 
 impl Origin {
+    fn at(from: &str) -> Result<Self, MirrorError> {
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(30))
+            .build()
+            .map_err(|source| MirrorError::Fetch {
+                url: from.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            client,
+            url: from.trim_end_matches('/').to_owned(),
+        })
+    }
+
     /// The difference between the log there and here, as its operator would submit it. `None` if there is none.
     async fn submission(&self, app: &App, log: &ServedLog) -> Result<Option<SubmissionHeader>, MirrorError> {
         let path = ObjectPath::Checkpoint(log.name.operator.clone(), log.name.epoch);

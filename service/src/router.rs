@@ -37,6 +37,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/unit/{file}", get(objects::unit))
         .route("/v1/provenance/{file}", get(objects::provenance))
         .route("/v1/cas/{sha256}", get(objects::cas))
+        .route("/v1/tuf/{*file}", get(objects::tuf))
         .route(
             "/v1/lookup",
             post(lookup::lookup).layer(DefaultBodyLimit::max(MAX_LOOKUP)),

@@ -35,5 +35,6 @@ mod scripts;
 mod soak;
 mod tampered;
 mod transparent;
+mod trust;
 mod witnessed;
 mod words;

@@ -5,7 +5,7 @@
 
 mod witnessed;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -71,7 +71,7 @@ pub struct Operator {
 pub struct Access {
     /// Where the service is.
     pub url: String,
-    /// Whom to believe.
+    /// Whom to believe: a trust policy, or a TUF root that leads to one.
     pub trust_policy: PathBuf,
 }
 
@@ -235,17 +235,78 @@ impl World {
         self.folder.join("service")
     }
 
-    /// Writes `DIR/env`, for shells.
+    /// Makes a TUF repository that distributes the world's trust policy, with few keys, all of them here, and gives what
+    /// a user needs to know who pins its root.
+    ///
+    /// # Errors
+    /// If the keeper's program fails.
+    pub fn found_trust(&self) -> Result<Access> {
+        let keeper = self.keeper();
+        if !keeper.join("root.json").exists() {
+            self.keep(["init", "--root-keys", "3", "--threshold", "2"])?;
+            for key in ["root-1.key", "root-2.key"] {
+                self.keep([
+                    OsStr::new("sign"),
+                    "--key".as_ref(),
+                    keeper.join("keys").join(key).as_ref(),
+                ])?;
+            }
+        }
+        self.publish_trust("--policy", &self.folder.join("trust-policy.json"))?;
+        let trust_policy = self.folder.join("root.json");
+        fs_err::copy(keeper.join("root.json"), &trust_policy)?;
+        Ok(Access {
+            trust_policy,
+            ..self.access()
+        })
+    }
+
+    /// Publishes a document by TUF, as this option of the keeper's program.
+    ///
+    /// # Errors
+    /// If the keeper's program fails.
+    pub fn publish_trust(&self, option: &str, file: &Path) -> Result<()> {
+        let data = self.service_data();
+        self.keep([
+            "publish".as_ref(),
+            "--to".as_ref(),
+            data.as_os_str(),
+            option.as_ref(),
+            file.as_ref(),
+        ])
+    }
+
+    /// Signs a new timestamp, which users ask for before the old one expires.
+    ///
+    /// # Errors
+    /// If the keeper's program fails.
+    pub fn renew_trust(&self) -> Result<()> {
+        self.keep(["renew".as_ref(), "--to".as_ref(), self.service_data().as_os_str()])
+    }
+
+    /// The folder of who keeps the root of trust.
+    pub fn keeper(&self) -> PathBuf {
+        self.folder.join("trust")
+    }
+
+    /// Runs a step of the keeper's.
+    fn keep<A: AsRef<OsStr>>(&self, step: impl IntoIterator<Item = A>) -> Result<()> {
+        let mut command = clean_command(self.programs.builder());
+        command.arg("trust").args(step).arg("--data").arg(self.keeper());
+        run(&mut command)?.successful().map(drop)
+    }
+
+    /// Writes `DIR/env`, for shells of users who know this.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write_env(&self) -> Result<()> {
-        let Access { url, trust_policy } = self.access();
+    pub fn write_env(&self, access: &Access) -> Result<()> {
+        let Access { url, trust_policy } = access;
         let programs = quoted(self.programs.folder());
         let text = format!(
             "# Source this: the programs, and the world that they belong to.\n\
              export PATH={programs}:\"$PATH\"\nexport SEALIFT_URL={url}\nexport SEALIFT_TRUST_ROOT={}\n",
-            quoted(&trust_policy)
+            quoted(trust_policy)
         );
         Ok(fs_err::write(self.folder.join("env"), text)?)
     }

@@ -99,7 +99,7 @@ impl Watch for Beside {
     fn step(&self, step: Step<'_>) {
         match step {
             Step::Planning | Step::Downloaded => {}
-            Step::LookingUp(_) => self.say(|state| state.stage = Stage::Asking),
+            Step::Following | Step::LookingUp(_) => self.say(|state| state.stage = Stage::Asking),
             Step::Answering { received, expected } => self.say(|state| state.answer = (received, expected)),
             Step::Choosing => self.say(|state| state.stage = Stage::Choosing),
             Step::Downloading(_) => self.say(|state| state.stage = Stage::Fetching),

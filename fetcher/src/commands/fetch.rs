@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use sealift_policy::cause::Cause;
 use sealift_policy::local::PrefetchEvent;
 use sealift_policy::plan::Planned;
-use sealift_policy::trust::TrustPolicy;
 
 use super::context::Context;
 use super::{Exit, FetchArgs};
 use crate::cargo::{CargoCommand, Network, NoPlan, Settings, Surroundings};
+use crate::clock;
 use crate::prefetch::budget::Limits;
-use crate::prefetch::{self, Alarm, Fetched, Order, Step, Watch};
+use crate::prefetch::{self, Alarm, Fetched, Order, Step, Trust, Watch};
 use crate::report::progress::Progress;
 use crate::report::shell::{self, Shell, Verbosity, bytes, count};
-use crate::{clock, trust_root};
+use crate::trust_root::{self, TrustRoot};
+use crate::tuf::Follow;
 
 /// `cargo sealift fetch [-- build --release]`.
 pub(super) fn run(context: &Context, args: FetchArgs) -> anyhow::Result<Exit> {
@@ -114,7 +115,7 @@ impl From<(Cause, &str)> for Obstacle {
 pub(super) struct Setting<'a> {
     store: &'a Path,
     url: &'a str,
-    policy: TrustPolicy,
+    trust: TrustRoot,
     require_provenance: bool,
     patience: Duration,
     network: Network,
@@ -141,8 +142,8 @@ impl<'a> Setting<'a> {
         }
         let no_service = (Cause::NoService, "no public store is configured");
         let url = config.url.as_deref().ok_or(no_service)?;
-        let policy = trust_root::load(config.trust_policy.as_deref());
-        let policy = policy.map_err(|error| Obstacle::new(Cause::NoTrustPolicy, &error))?;
+        let trust = trust_root::read(config.trust_policy.as_deref());
+        let trust = trust.map_err(|error| Obstacle::new(Cause::NoTrustPolicy, &error))?;
         let settings = Settings::of(there);
         let command = command.expanded(|name| settings.alias(&there.env, name));
         if !command.has_plan() {
@@ -155,7 +156,7 @@ impl<'a> Setting<'a> {
         Ok(Some(Self {
             store,
             url,
-            policy,
+            trust,
             require_provenance: config.require_sigstore,
             patience: config.patience,
             network,
@@ -182,14 +183,23 @@ impl<'a> Setting<'a> {
             Err(error) => return Err(Obstacle::new(Cause::Unknown, &error)),
         };
         let plans: Vec<_> = plan.planned.iter().map(|Planned { plan_id, .. }| *plan_id).collect();
+        let now = clock::seconds();
+        let trust = match &self.trust {
+            TrustRoot::Policy(policy) => Trust::Policy(policy),
+            TrustRoot::Tuf(root) => Trust::Tuf(Follow {
+                store: self.store,
+                root,
+                now,
+            }),
+        };
         let order = Order {
             url: self.url,
             store: self.store,
-            policy: &self.policy,
+            trust,
             toolchain: &plan.toolchain,
             plans: &plans,
             limits: Limits::of(self.patience),
-            now: u64::try_from(clock::seconds()).unwrap_or_default(),
+            now: u64::try_from(now).unwrap_or_default(),
             require_provenance: self.require_provenance,
             network: &self.network,
             watch,

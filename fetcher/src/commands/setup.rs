@@ -14,9 +14,11 @@ use toml_edit::{DocumentMut, Item, Table, value};
 use super::context::Context;
 use super::pass_through::is_ours;
 use super::{Exit, SetupArgs};
-use crate::config::{CONFIG_FILE, ConfigFile, TRUST_POLICY_FILE};
+use crate::config::{CONFIG_FILE, ConfigFile, TRUST_POLICY_FILE, TUF_ROOT_FILE};
+use crate::env;
 use crate::report::shell::{self, Shell, Verbosity};
-use crate::{env, trust_root};
+use crate::trust_root::{self, TrustRoot};
+use crate::tuf::pinned;
 use change::{Change, Journal};
 
 /// Sets up, or undoes it.
@@ -101,29 +103,23 @@ fn plan(context: &Context, args: &SetupArgs, folder: &Path, shell: Shell) -> any
         config.url = Some(url);
     }
     config.next_wrapper = displaced.or(config.next_wrapper);
+    let mut changes = Vec::new();
+    let root = args
+        .trust_root
+        .clone()
+        .or_else(|| context.env.non_empty(env::TRUST_ROOT).map(PathBuf::from));
+    let pinned = folder.join(TRUST_POLICY_FILE);
+    if let Some(root) = root {
+        changes.push(pin(&root, folder, &mut config, shell)?);
+    } else if config.url.is_some() && config.trust_policy.is_none() && !pinned.exists() {
+        shell.warn("without a trust policy nothing that is downloaded is believed");
+        shell.hint("`--trust-root FILE` pins one");
+    }
     let config_after = format!(
         "# Written by `cargo sealift setup`; undone by `cargo sealift setup --undo`.\n{}",
         toml::to_string(&config)?
     );
 
-    let mut changes = Vec::new();
-    let policy = args
-        .trust_root
-        .clone()
-        .or_else(|| context.env.non_empty(env::TRUST_ROOT).map(PathBuf::from));
-    let pinned = folder.join(TRUST_POLICY_FILE);
-    if let Some(policy) = policy {
-        let text = fs_err::read_to_string(&policy)?;
-        trust_root::parse(&policy, text.as_bytes())?;
-        changes.push(Change {
-            before: read(&pinned)?,
-            path: pinned,
-            after: Some(text),
-        });
-    } else if config.url.is_some() && !pinned.exists() {
-        shell.warn("without a trust policy nothing that is downloaded is believed");
-        shell.hint("`--trust-root FILE` pins one");
-    }
     changes.push(Change {
         path: config_path,
         before: config_before,
@@ -136,6 +132,42 @@ fn plan(context: &Context, args: &SetupArgs, folder: &Path, shell: Shell) -> any
         after: Some(after),
     });
     Ok(changes)
+}
+
+/// Pins a trust policy or a TUF root, whichever the file is.
+fn pin(file: &Path, folder: &Path, config: &mut ConfigFile, shell: Shell) -> anyhow::Result<Change> {
+    let text = fs_err::read_to_string(file)?;
+    let name = match trust_root::parse(file, text.clone().into_bytes())? {
+        TrustRoot::Policy(_) => {
+            config.trust_policy = None;
+            TRUST_POLICY_FILE
+        }
+        TrustRoot::Tuf(root) => {
+            let summary = pinned::summary(&root)?;
+            shell.status(
+                "Pinning",
+                format_args!(
+                    "version {} of a TUF root, SHA-256 {}; compare it with what its keepers publish",
+                    summary.version,
+                    root.digest()
+                ),
+            );
+            for key in &summary.keys {
+                shell.status(
+                    "Key",
+                    format_args!("{key} ({} of {} sign)", summary.threshold, summary.keys.len()),
+                );
+            }
+            config.trust_policy = Some(TUF_ROOT_FILE.into());
+            TUF_ROOT_FILE
+        }
+    };
+    let path = folder.join(name);
+    Ok(Change {
+        before: read(&path)?,
+        path,
+        after: Some(text),
+    })
 }
 
 /// cargo's configuration of this user. Of two files cargo reads the one without extension.

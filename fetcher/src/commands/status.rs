@@ -16,7 +16,7 @@ use crate::env::{self, Env};
 use crate::report::shell::{self, bytes, count};
 use crate::report::tally::{Tally, Units};
 use crate::store::Store;
-use crate::trust_root;
+use crate::{clock, trust_root};
 
 /// The wrapper that plain cargo uses in this folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -118,7 +118,7 @@ fn report(context: &Context) -> anyhow::Result<Report> {
         State::On { .. } => None,
         State::Aside(aside) => Some(aside.to_string()),
     };
-    let policy = trust_root::load(config.trust_policy.as_deref());
+    let policy = trust_root::load(config, clock::seconds());
     let root = config.store();
     let build = root.map(stats::last_build).transpose()?.flatten();
     let tally = build.map(|build| Tally::of(&build.events));

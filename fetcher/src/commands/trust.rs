@@ -1,21 +1,41 @@
-//! `cargo sealift trust show`: who is trusted, and how far their logs were seen.
+//! `cargo sealift trust show` and `update`: who is trusted, how far their logs were seen, and where the policy came from.
 //!
 //! Must not know how trust is decided.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::context::Context;
 use super::{Exit, Format};
+use crate::cargo::{Settings, Surroundings};
+use crate::clock;
 use crate::heads::{Heads, Log};
-use crate::report::shell::{self, count};
-use crate::trust_root;
+use crate::prefetch::budget::Limits;
+use crate::prefetch::{Alarm, chain};
+use crate::remote::Remote;
+use crate::report::shell::{self, Shell, Verbosity, count};
+use crate::trust_root::{self, NoTrustRoot, PinnedRoot, TrustRoot, TrustState};
+use crate::tuf::{Follow, NotFollowed};
 
 /// Prints the policy and the newest heads.
 pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
     let path = context.config.trust_policy.as_deref();
-    let policy = trust_root::load(path)?;
+    let now = clock::seconds();
+    let policy = trust_root::load(&context.config, now).map_err(|error| {
+        let advice = match &error {
+            NoTrustRoot::NotFetched(_) | NoTrustRoot::Expired { .. } => {
+                "\n  hint: `cargo sealift trust update` fetches it"
+            }
+            _ => "",
+        };
+        anyhow::anyhow!("{}{advice}", chain(&error))
+    })?;
+    let root = tuf_root(context)?;
+    let state = root
+        .as_ref()
+        .and_then(|root| TrustState::read(context.config.store()?, root));
     let heads = context.store().ok().map(Heads::new);
     let logs: Vec<_> = (policy.logs())
         .map(|(operator, epoch, key)| {
@@ -35,7 +55,7 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
         let heads: Vec<_> = (logs.iter())
             .map(|(log, size)| serde_json::json!({"operator": log.operator, "epoch": log.epoch, "size": size}))
             .collect();
-        let report = serde_json::json!({"version": 1, "path": path, "policy": policy.document(), "heads": heads});
+        let report = serde_json::json!({"version": 1, "path": path, "policy": policy.document(), "heads": heads, "tuf": state.as_ref().map(tuf)});
         shell::data(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
         return Ok(Exit::Success);
     }
@@ -43,6 +63,9 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
     let mut text = String::new();
     let path = path.context("no trust policy is configured")?;
     writeln!(text, "trust policy    {}", path.display())?;
+    if let Some(state) = &state {
+        write!(text, "{}", tuf_text(state, now))?;
+    }
     writeln!(
         text,
         "libraries       {}",
@@ -73,4 +96,77 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
     }
     shell::data(&text)?;
     Ok(Exit::Success)
+}
+
+/// The TUF root, if one is configured.
+fn tuf_root(context: &Context) -> anyhow::Result<Option<PinnedRoot>> {
+    match trust_root::read(context.config.trust_policy.as_deref())? {
+        TrustRoot::Policy(_) => Ok(None),
+        TrustRoot::Tuf(root) => Ok(Some(root)),
+    }
+}
+
+/// Fetches the policy to which the pinned root leads, however lately that was done.
+pub(super) fn update(context: &Context, format: Format) -> anyhow::Result<Exit> {
+    let shell = Shell::stderr(&context.env, Verbosity::Normal);
+    let Some(root) = tuf_root(context)? else {
+        anyhow::bail!(
+            "the configured trust policy is a plain file, which nothing distributes\n  hint: `cargo sealift setup --trust-root root.json` pins a TUF root instead"
+        );
+    };
+    let config = &context.config;
+    anyhow::ensure!(!config.offline, "offline, as `SEALIFT_OFFLINE` asks");
+    let url = config.url.as_deref().context("no public store is configured")?;
+    let network = Settings::of(&Surroundings::here(&context.env)).network(&context.env);
+    let remote = Arc::new(Remote::new(url, Limits::of(config.patience), &network)?);
+    let now = clock::seconds();
+    let follow = Follow {
+        store: context.store()?,
+        root: &root,
+        now,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let updated = runtime.block_on(follow.update(&remote));
+    runtime.shutdown_background();
+    let state = match updated {
+        Ok(state) => state,
+        Err(error) => {
+            let what = chain(&error);
+            if let NotFollowed::Forged { evidence, .. } = error {
+                let alarm = Alarm { what, evidence };
+                let line = super::fetch::alarm_line(&[alarm]).unwrap_or_default();
+                anyhow::bail!("{line}");
+            }
+            anyhow::bail!("{what}");
+        }
+    };
+    if format.json {
+        shell::data(&format!("{}\n", serde_json::to_string_pretty(&tuf(&state))?))?;
+    } else {
+        shell::data(&tuf_text(&state, now))?;
+    }
+    shell.status("Updated", "the trust policy is the newest of the public store");
+    Ok(Exit::Success)
+}
+
+/// For scripts. Version 1.
+fn tuf(state: &TrustState) -> serde_json::Value {
+    let roles = state
+        .roles()
+        .map(|(name, role)| (name.to_owned(), serde_json::json!(role)));
+    let roles: serde_json::Map<_, _> = roles.into_iter().collect();
+    serde_json::json!({"version": 1, "pinned": state.pinned, "updated": state.updated, "roles": roles})
+}
+
+/// For people.
+fn tuf_text(state: &TrustState, now: i64) -> String {
+    let mut text = format!("TUF root        {} (SHA-256 of the pinned file)\n", state.pinned);
+    for (name, role) in state.roles() {
+        let hours = role.expires.saturating_sub(now) / 3600;
+        let left =
+            u64::try_from(hours).map_or("expired".into(), |hours| format!("expires in {}", count(hours, "hour")));
+        // Writing to text cannot fail.
+        let _ = writeln!(text, "{name:<15} version {}, {left}", role.version);
+    }
+    text
 }

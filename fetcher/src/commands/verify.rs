@@ -20,7 +20,7 @@ use super::{Exit, VerifyArgs};
 use crate::prefetch::chain;
 use crate::report::shell::{self, count};
 use crate::store::{Store, digest_of_file};
-use crate::trust_root;
+use crate::{clock, trust_root};
 use provenance::ProvenanceReport;
 
 /// What `--json` prints.
@@ -78,7 +78,7 @@ struct StoreReport {
 /// Checks the target folder and the local store.
 pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let store = Store::open(context.store()?)?;
-    let policy = trust_root::load(context.config.trust_policy.as_deref()).map_err(|error| chain(&error));
+    let policy = trust_root::load(&context.config, clock::seconds()).map_err(|error| chain(&error));
     let target_dir = match &args.target_dir {
         Some(folder) => {
             anyhow::ensure!(folder.is_dir(), "`{}` is not a folder", folder.display());

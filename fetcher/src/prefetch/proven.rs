@@ -5,7 +5,7 @@
 
 use sealift_policy::cause::Cause;
 use sealift_policy::digest::Digest;
-use sealift_policy::trust::{Freshness, Subject};
+use sealift_policy::trust::{Freshness, Subject, TrustPolicy};
 
 use super::deposit::Deposit;
 use super::found::{Alarm, Fetched};
@@ -17,12 +17,13 @@ use crate::remote::Remote;
 /// The offers that remain.
 pub(super) async fn proven(
     order: &Order<'_>,
+    policy: &TrustPolicy,
     remote: &Remote,
     deposit: &Deposit,
     offers: Vec<Offer>,
     fetched: &mut Fetched,
 ) -> Vec<Offer> {
-    let bundles = Bundles::new(remote, order.policy);
+    let bundles = Bundles::new(remote, policy);
     let mut remaining = Vec::new();
     for mut offer in offers {
         let manifest = offer.manifest.value().to_canonical();
@@ -61,10 +62,7 @@ pub(super) async fn proven(
             class,
         };
         let freshness = Freshness::At(order.now);
-        match order
-            .policy
-            .verify(&subject, manifest.as_bytes(), &offer.proofs, freshness)
-        {
+        match policy.verify(&subject, manifest.as_bytes(), &offer.proofs, freshness) {
             Ok(manifest) => {
                 offer.manifest = manifest;
                 remaining.push(offer);

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{PlanId, UnitKey};
-use sealift_policy::trust::Rejection;
+use sealift_policy::trust::{Rejection, TrustPolicy};
 use sealift_policy::wire::{LogState, LookupResponse, PlanHint, UnitRecord};
 
 use super::deposit::Deposit;
@@ -72,6 +72,7 @@ pub(super) fn accept_heads(
 /// The units to download, in cargo's order.
 pub(super) fn check_offers(
     order: &Order<'_>,
+    policy: &TrustPolicy,
     deposit: &Deposit,
     heads: &AcceptedHeads,
     missing: &[PlanId],
@@ -95,14 +96,14 @@ pub(super) fn check_offers(
             .sort_by_key(|key| Reverse(records.get(key).map_or(0, operators)));
         hint.unit_keys.truncate(MAX_UNITS_OF_PLAN);
         // Another build may have fetched it since it was asked for.
-        if !hint.unit_keys.is_empty() && hint.unit_keys.iter().all(|key| is_usable(deposit, order.policy, *key)) {
+        if !hint.unit_keys.is_empty() && hint.unit_keys.iter().all(|key| is_usable(deposit, policy, *key)) {
             fetched.event.present += 1;
         }
         for &key in &hint.unit_keys {
             if !seen.insert(key) {
                 continue;
             }
-            if is_usable(deposit, order.policy, key) {
+            if is_usable(deposit, policy, key) {
                 continue;
             }
             let Some(record) = records.remove(&key) else {
@@ -110,7 +111,7 @@ pub(super) fn check_offers(
                 continue;
             };
             let evidence = serde_json::to_vec(&record).expect("records have string keys only");
-            match offer::check(order.policy, heads, record, order.now) {
+            match offer::check(policy, heads, record, order.now) {
                 // What other rules made is never asked for.
                 Ok(offer) if !offer.document.is_of_these_rules() => {}
                 Ok(offer) => selection.offers.push(offer),
@@ -119,7 +120,7 @@ pub(super) fn check_offers(
                     let reason = chain(&refused);
                     if alarming {
                         let kept = deposit.put_evidence(&format!("unit-{key}"), &evidence);
-                        let shown = disagreement(order, heads, &evidence, &refused);
+                        let shown = disagreement(policy, heads, &evidence, &refused);
                         let shown = shown.and_then(|file| deposit.put_evidence(&format!("statements-{key}"), &file));
                         let alarm = Alarm {
                             what: format!("unit {}: {reason}", key.short()),
@@ -138,12 +139,12 @@ pub(super) fn check_offers(
 }
 
 /// Where operators disagree: the file that shows it to strangers.
-fn disagreement(order: &Order<'_>, heads: &AcceptedHeads, record: &[u8], refused: &RefusedOffer) -> Option<Vec<u8>> {
+fn disagreement(policy: &TrustPolicy, heads: &AcceptedHeads, record: &[u8], refused: &RefusedOffer) -> Option<Vec<u8>> {
     let RefusedOffer::Rejected(Rejection::Disagreement(statements)) = refused else {
         return None;
     };
     let record: UnitRecord = serde_json::from_slice(record).ok()?;
-    let evidence = offer::disagreement(order.policy, heads, &record, statements)?;
+    let evidence = offer::disagreement(policy, heads, &record, statements)?;
     Some(evidence.to_file().into_bytes())
 }
 

@@ -5,6 +5,8 @@
 
 mod hostile;
 mod provenance;
+mod repository;
+mod tuf;
 mod world;
 
 use sealift_policy::key::CALL_RULES;

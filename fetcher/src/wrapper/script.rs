@@ -143,9 +143,17 @@ fn as_cargo_asked(real: &Path, compiles: Compiles) -> io::Result<ExitCode> {
 /// Decides, and where the run is not there but on its way, once more when it has come.
 fn decide_with_patience(store: &Store, config: &Config, run: &Run, report: &Report) -> Decision {
     let decision = decide::decide_run(store, config, run);
-    let Decision::Compile(Miss::NotStored | Miss::DamagedOutput(_)) = decision else {
-        return decision;
-    };
+    match &decision {
+        Decision::Compile(Miss::NotStored | Miss::DamagedOutput(_)) => {}
+        Decision::Compile(Miss::NotFollowed(_)) => {
+            let Some(prefetch) = beside::running(store) else {
+                return decision;
+            };
+            report.waiting(|| wait::for_trust(&prefetch, config.patience));
+            return decide::decide_run(store, config, run);
+        }
+        Decision::Reuse(_) | Decision::Compile(_) => return decision,
+    }
     let Some(prefetch) = beside::running(store) else {
         return decision;
     };

@@ -626,6 +626,24 @@ fn a_revoked_range_takes_only_its_own_operator_log_and_entries() {
 }
 
 #[test]
+fn a_list_of_revocations_adds_to_those_of_the_policy() {
+    let mut world = World::new(Class::Library);
+    let earlier = Digest::of(b"revoked earlier");
+    world.policy.revoked.leaves = vec![earlier];
+    let manifest = Digest::of(world.manifest().to_canonical().as_bytes());
+    let more = Revocations {
+        leaves: vec![manifest],
+        ..Revocations::default()
+    };
+    let policy = world.policy().revoking(&more);
+    assert_eq!(policy.document().revoked.leaves, [earlier, manifest]);
+    assert!(world.verify(&world.manifest().to_canonical(), &world.proofs()).is_ok());
+    world.policy = policy.document().clone();
+    let refused = world.verify(&world.manifest().to_canonical(), &world.proofs());
+    assert!(matches!(refused, Err(Rejection::Revoked(_))), "{refused:?}");
+}
+
+#[test]
 fn an_inclusion_of_another_leaf_or_in_another_log_says_nothing() {
     let world = World::new(Class::Library);
     let subject = Subject {

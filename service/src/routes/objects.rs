@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use sealift_policy::layout::ObjectPath;
 use sealift_policy::log::TilePath;
+use sealift_policy::tuf::TufFile;
 
 use super::response::{self, Kind};
 use crate::app::App;
@@ -100,6 +101,21 @@ pub async fn cas(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     response::object(app, ObjectPath::Cas(parse(&sha256)?), Kind::Blob, headers).await
+}
+
+/// A file of the TUF repository.
+pub async fn tuf(
+    State(app): State<Arc<App>>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let file: TufFile = parse(&file)?;
+    let kind = if file.is_immutable() {
+        Kind::Metadata
+    } else {
+        Kind::Timestamp
+    };
+    response::object(app, ObjectPath::Tuf(file), kind, headers).await
 }
 
 /// What is not the name of anything is not there.

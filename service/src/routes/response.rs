@@ -33,6 +33,10 @@ pub enum Kind {
     Hint,
     /// A content-addressed object: never changes.
     Blob,
+    /// The newest timestamp of the TUF repository: changes at any time.
+    Timestamp,
+    /// Other files of the TUF repository: never change.
+    Metadata,
 }
 
 impl Kind {
@@ -40,16 +44,16 @@ impl Kind {
         match self {
             Self::Checkpoint | Self::Proof => "text/plain; charset=utf-8",
             Self::Tile => "application/octet-stream",
-            Self::Hint => "application/json",
+            Self::Hint | Self::Timestamp | Self::Metadata => "application/json",
             Self::Blob => "application/zstd",
         }
     }
 
     fn cache_control(self) -> &'static str {
         match self {
-            Self::Checkpoint => "public, max-age=5",
+            Self::Checkpoint | Self::Timestamp => "public, max-age=5",
             Self::Hint => "public, max-age=60",
-            Self::Tile | Self::Proof | Self::Blob => "public, max-age=31536000, immutable",
+            Self::Tile | Self::Proof | Self::Blob | Self::Metadata => "public, max-age=31536000, immutable",
         }
     }
 }

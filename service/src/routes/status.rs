@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 use crate::app::App;
 use crate::error::Problem;
-use crate::pages;
+use crate::{pages, tuf};
 
 /// The index page.
 pub async fn index(State(app): State<Arc<App>>) -> Result<Response, Problem> {
@@ -30,6 +30,8 @@ pub async fn healthz() -> ([(header::HeaderName, &'static str); 1], &'static str
 
 /// The counters, for Prometheus.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let store = Arc::clone(&app);
+    let tuf = tokio::task::spawn_blocking(move || tuf::expiries(store.store())).await;
     let logs = app.logs().map(|log| {
         (
             log.name.operator.to_string(),
@@ -37,7 +39,7 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
             log.state().tree.size().value(),
         )
     });
-    let text = app.metrics.render(logs);
+    let text = app.metrics.render(logs, &tuf.unwrap_or_default());
     (
         [
             (header::CONTENT_TYPE, "text/plain; version=0.0.4"),

@@ -258,3 +258,40 @@ async fn a_request_for_builds_is_kept_once_whatever_its_spelling() {
         .collect();
     assert_eq!(kept, [format!("requests/{name}.json")]);
 }
+
+#[tokio::test]
+async fn the_tuf_repository_is_served_as_it_lies_there_and_the_timestamp_for_seconds_only() {
+    let world = world().await;
+    let target = format!("targets/{}.trust-policy.json", Digest::of(b"{}"));
+    let for_ever = "public, max-age=31536000, immutable";
+    for (file, cache) in [
+        ("metadata/1.root.json", for_ever),
+        ("metadata/7.snapshot.json", for_ever),
+        ("metadata/timestamp.json", "public, max-age=5"),
+        (target.as_str(), for_ever),
+    ] {
+        let path = format!("/v1/tuf/{file}");
+        let missing = world.get(&path).await;
+        assert_eq!(missing.status, StatusCode::NOT_FOUND, "{file}");
+        let place = world.folder.path().join(path.trim_start_matches('/'));
+        fs_err::create_dir_all(place.parent().unwrap()).unwrap();
+        fs_err::write(place, "{}").unwrap();
+        let answer = world.get(&path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{file}");
+        assert_eq!(
+            (answer.header("content-type"), answer.header("cache-control")),
+            ("application/json", cache),
+            "{file}"
+        );
+    }
+    for file in [
+        "metadata/root.json",
+        "metadata/01.root.json",
+        "metadata/../../lock",
+        "targets/trust-policy.json",
+        "metadata/1.other.json",
+    ] {
+        let answer = world.get(&format!("/v1/tuf/{file}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{file}");
+    }
+}

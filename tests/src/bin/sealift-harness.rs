@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -171,6 +173,9 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
+/// How often a running world signs its timestamp anew.
+const RENEW: Duration = Duration::from_secs(6 * 3600);
+
 fn run_world(dir: &std::path::Path, programs: &Programs, operators: usize) -> Result<()> {
     let (send, interrupted) = std::sync::mpsc::channel();
     ctrlc::set_handler(move || {
@@ -178,7 +183,7 @@ fn run_world(dir: &std::path::Path, programs: &Programs, operators: usize) -> Re
     })
     .context("failed to listen for signals")?;
     let world = world::World::start(dir, programs, operators)?;
-    world.write_env()?;
+    world.write_env(&world.found_trust()?)?;
     let mut out = std::io::stdout();
     writeln!(
         out,
@@ -187,7 +192,10 @@ fn run_world(dir: &std::path::Path, programs: &Programs, operators: usize) -> Re
         world.folder().join("env").display()
     )?;
     out.flush()?;
-    interrupted.recv().context("failed to wait for a signal")?;
+    // The timestamp counts for two days: a world that is left running stays believable.
+    while let Err(RecvTimeoutError::Timeout) = interrupted.recv_timeout(RENEW) {
+        world.renew_trust()?;
+    }
     drop(world);
     Ok(())
 }

@@ -14,7 +14,8 @@ use crate::heads::{Heads, Log};
 use crate::prefetch::chain;
 use crate::report::shell::count;
 use crate::store::Store;
-use crate::{cargo, clock, env, trust_root};
+use crate::trust_root::{self, NoTrustRoot, TrustRoot, TrustState};
+use crate::{cargo, clock, env};
 
 /// 2026-01-01: no machine that runs this program has an earlier date.
 const NOT_BEFORE: i64 = 1_767_225_600;
@@ -165,7 +166,7 @@ fn next_wrapper(context: &Context) -> Option<Finding> {
 }
 
 fn trust(context: &Context) -> Finding {
-    match trust_root::load(context.config.trust_policy.as_deref()) {
+    match trust_root::load(&context.config, clock::seconds()) {
         Ok(policy) => {
             let document = policy.document();
             let (operators, host, library) = (
@@ -184,8 +185,17 @@ fn trust(context: &Context) -> Finding {
                     "a quorum of more operators than there are is never met",
                 );
             }
-            Finding::ok("trust policy", message)
+            Finding::ok("trust policy", format!("{message}{}", source(context)))
         }
+        // A build fetches it as soon as there is something to fetch.
+        Err(error @ NoTrustRoot::NotFetched(_)) => {
+            Finding::warning("trust policy", chain(&error), "`cargo sealift trust update` fetches it")
+        }
+        Err(error) if error.is_expiry() => Finding::problem(
+            "trust policy",
+            format!("{}; nothing that was downloaded is believed", chain(&error)),
+            "`cargo sealift trust update` fetches it anew; if that brings nothing newer, check the clock",
+        ),
         Err(error) if context.config.url.is_none() => Finding::ok(
             "trust policy",
             format!("{}; without a public store none is needed", chain(&error)),
@@ -198,10 +208,28 @@ fn trust(context: &Context) -> Finding {
     }
 }
 
+/// Where the policy came from, if not from a file.
+fn source(context: &Context) -> String {
+    let Ok(TrustRoot::Tuf(root)) = trust_root::read(context.config.trust_policy.as_deref()) else {
+        return String::new();
+    };
+    let state = context.config.store().and_then(|store| TrustState::read(store, &root));
+    state.map_or_else(String::new, |state| {
+        let (role, earliest) = state.earliest();
+        let hours = u64::try_from(earliest.expires.saturating_sub(clock::seconds()) / 3600).unwrap_or_default();
+        format!(
+            "; by TUF from `{}` (root version {}, {role} expires in {})",
+            root.path().display(),
+            state.root.version,
+            count(hours, "hour")
+        )
+    })
+}
+
 /// The clock against the newest signed head of any log that was seen: an honest log does not sign the future.
 fn clock(context: &Context) -> Finding {
     let now = clock::seconds();
-    let policy = trust_root::load(context.config.trust_policy.as_deref()).ok();
+    let policy = trust_root::load(&context.config, clock::seconds()).ok();
     let heads = context.config.store().map(Heads::new);
     let newest = policy
         .iter()

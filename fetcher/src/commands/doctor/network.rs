@@ -57,7 +57,7 @@ async fn ask(context: &Context, url: &str) -> Vec<Finding> {
         }
     }
     let mut findings = vec![Finding::ok("public store", format!("`{url}` answers"))];
-    let Ok(policy) = trust_root::load(context.config.trust_policy.as_deref()) else {
+    let Ok(policy) = trust_root::load(&context.config, clock::seconds()) else {
         return findings;
     };
     let heads = context.config.store().map(Heads::new);

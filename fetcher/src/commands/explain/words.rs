@@ -211,6 +211,9 @@ pub(super) fn hint(cause: Cause, about: Option<&str>) -> Option<String> {
         Cause::Offline => "unset `SEALIFT_OFFLINE` and `offline` in `config.toml`".into(),
         Cause::Unreachable | Cause::Stale => "`cargo sealift doctor` says what is wrong".into(),
         Cause::NoTrustPolicy => "`cargo sealift setup --trust-root FILE` pins a trust policy".into(),
+        Cause::TrustExpired => {
+            "`cargo sealift trust update` fetches it anew; if that brings nothing newer, check the clock".into()
+        }
         Cause::Quorum => "wait for another operator, or lower the quorum in the trust policy if you know why".into(),
         Cause::Untrusted => "tell the operators; `cargo sealift doctor` names the evidence".into(),
         Cause::Revoked => "nothing to do: it is compiled here, and stays revoked".into(),

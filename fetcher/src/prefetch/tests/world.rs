@@ -120,6 +120,12 @@ pub(super) struct Served {
     pub(super) bundles: BTreeMap<String, String>,
     pub(super) lookups: Vec<LookupRequest>,
     pub(super) fetched: Vec<String>,
+    /// The TUF repository, by path below it.
+    pub(super) tuf: BTreeMap<String, Vec<u8>>,
+    /// A file of it that never ends.
+    pub(super) endless: Option<String>,
+    /// What of it was asked for.
+    pub(super) asked: Vec<String>,
 }
 
 /// Everything.
@@ -141,6 +147,7 @@ impl World {
             .route("/v1/lookup", post(lookup))
             .route("/v1/cas/{digest}", get(blob))
             .route("/v1/provenance/{file}", get(bundle))
+            .route("/v1/tuf/{*path}", get(tuf))
             .with_state(Arc::clone(&served));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -275,12 +282,21 @@ impl World {
     }
 
     async fn fetch_under(&self, url: &str, policy: &TrustPolicy, now: u64) -> Fetched {
+        self.order(url, Trust::Policy(policy), now).await
+    }
+
+    /// A prefetch of everything whose trust starts elsewhere.
+    pub(super) async fn fetch_trusting(&self, trust: Trust<'_>, now: u64) -> Fetched {
+        self.order(&self.url, trust, now).await
+    }
+
+    async fn order(&self, url: &str, trust: Trust<'_>, now: u64) -> Fetched {
         let plans: Vec<_> = self.units.iter().map(|(unit, _)| unit.plan).collect();
         let mut fetched = Fetched::default();
         let order = Order {
             url,
             store: self.user.path(),
-            policy,
+            trust,
             toolchain: &"1.95.0-x86_64-unknown-linux-gnu".parse().unwrap(),
             plans: &plans,
             limits: LIMITS,
@@ -438,6 +454,20 @@ async fn bundle(State(served): State<Arc<Mutex<Served>>>, UrlPath(file): UrlPath
     served.fetched.push(file.clone());
     match served.bundles.get(&file) {
         Some(bundle) => ([(header::CONTENT_TYPE, "application/json")], Body::from(bundle.clone())).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn tuf(State(served): State<Arc<Mutex<Served>>>, UrlPath(path): UrlPath<String>) -> Response {
+    let mut served = served.lock().unwrap();
+    served.asked.push(path.clone());
+    if served.endless.as_ref() == Some(&path) {
+        let piece = || Some((Ok::<_, std::io::Error>(vec![b' '; 1 << 16]), ()));
+        let stream = futures::stream::unfold((), move |()| std::future::ready(piece()));
+        return ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(stream)).into_response();
+    }
+    match served.tuf.get(&path) {
+        Some(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

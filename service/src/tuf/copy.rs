@@ -1,0 +1,90 @@
+//! A verified copy of another service's TUF repository.
+//!
+//! Owns that only what follows from the pinned root is written, never anything older than what is here, and in an order
+//! in which a reader always finds what the timestamp names. Must not know how files are fetched.
+
+use std::io;
+
+use futures::future::BoxFuture;
+use sealift_policy::layout::ObjectPath;
+use sealift_policy::tuf::{TargetFile, TufFile};
+use tough::ExpirationEnforcement;
+
+use super::files::Files;
+use super::{TufError, follow, target};
+use crate::store::{NewObject, ObjectStore};
+
+/// Why a repository is not copied. What is here stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// It is not what the pinned root's keys signed, or older than what is here.
+    #[error(transparent)]
+    Refused(#[from] TufError),
+    /// The store failed.
+    #[error("failed to write the TUF repository")]
+    Store(#[from] io::Error),
+}
+
+/// Copies the repository whose files `get` gives. Gives the number of files written.
+pub async fn copy(
+    store: &dyn ObjectStore,
+    root: &[u8],
+    get: impl Fn(TufFile) -> BoxFuture<'static, io::Result<Option<Vec<u8>>>> + Send + Sync + 'static,
+) -> Result<usize, CopyError> {
+    let files = Files::new(get);
+    let seen = tempfile::tempdir()?;
+    remember(store, seen.path())?;
+    let repository = follow(root, files.clone(), Some(seen.path()), ExpirationEnforcement::Safe).await?;
+    for file in TargetFile::ALL {
+        target(&repository, file).await?;
+    }
+    let mut files: Vec<_> = files.taken().into_iter().collect();
+    // The pinned root begins the chain for those who pinned the same.
+    if let Some(version) = version(root) {
+        files.push((TufFile::Root(version), root.to_owned()));
+    }
+    // A crash in between leaves the old timestamp with everything that it names.
+    files.sort_by_key(|(file, _)| match *file {
+        TufFile::Root(version) => (0, version),
+        TufFile::Target(..) => (1, 0),
+        TufFile::Targets(version) => (2, version),
+        TufFile::Snapshot(version) => (3, version),
+        TufFile::Timestamp => (4, 0),
+    });
+    let mut written = 0;
+    for (file, bytes) in files {
+        if stored(store, file)?.as_ref() != Some(&bytes) {
+            store.put(vec![(ObjectPath::Tuf(file), NewObject::Bytes(bytes))])?;
+            written += 1;
+        }
+    }
+    Ok(written)
+}
+
+/// Gives `tough` what is here, so that it refuses to go back behind it.
+fn remember(store: &dyn ObjectStore, seen: &std::path::Path) -> io::Result<()> {
+    let Some(timestamp) = stored(store, TufFile::Timestamp)? else {
+        return Ok(());
+    };
+    fs_err::write(seen.join("timestamp.json"), &timestamp)?;
+    let snapshot = serde_json::from_slice::<serde_json::Value>(&timestamp).ok();
+    let snapshot = snapshot.and_then(|timestamp| timestamp["signed"]["meta"]["snapshot.json"]["version"].as_u64());
+    if let Some(version) = snapshot
+        && let Some(snapshot) = stored(store, TufFile::Snapshot(version))?
+    {
+        fs_err::write(seen.join("snapshot.json"), snapshot)?;
+    }
+    Ok(())
+}
+
+fn stored(store: &dyn ObjectStore, file: TufFile) -> io::Result<Option<Vec<u8>>> {
+    match store.open(&ObjectPath::Tuf(file))? {
+        Some(object) => object.read_all(file.limit()).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn version(root: &[u8]) -> Option<u64> {
+    let root: serde_json::Value = serde_json::from_slice(root).ok()?;
+    root["signed"]["version"].as_u64()
+}

@@ -32,6 +32,9 @@ use crate::service::Service;
 /// Longest hint that is read.
 const MAX_HINT: u64 = 1 << 20;
 
+/// How much of a reason is kept.
+const MAX_WHY: usize = 4_000;
+
 /// The largest program that is fetched to see what linked it.
 const MAX_PROGRAM: u64 = 256 << 20;
 
@@ -113,14 +116,24 @@ impl Rebuilder<'_> {
     /// # Errors
     /// When this machine fails. That a unit cannot be compared is an outcome.
     pub fn rebuild(&self, key: UnitKey) -> anyhow::Result<Built> {
-        let request = match self.request(key) {
-            Ok(request) => request,
-            Err(why) => return Ok(self.alone(key, Outcome::NotComparable { why })),
+        let why: String = match self.requests(key) {
+            Err(why) => why,
+            Ok(requests) => {
+                let mut why = String::new();
+                for request in requests {
+                    self.sweep()?;
+                    let built = self.build(key, &request);
+                    self.sweep()?;
+                    match built? {
+                        Ok(built) => return Ok(built),
+                        Err(another) => why = another,
+                    }
+                }
+                why
+            }
         };
-        self.sweep()?;
-        let built = self.build(key, request);
-        self.sweep()?;
-        built
+        let why = why.chars().take(MAX_WHY).collect();
+        Ok(self.alone(key, Outcome::NotComparable { why }))
     }
 
     fn alone(&self, key: UnitKey, outcome: Outcome) -> Built {
@@ -138,10 +151,11 @@ impl Rebuilder<'_> {
         }
     }
 
-    /// The request of which cargo plans this unit, as far as the hints of the store tell; else the likeliest one.
-    fn request(&self, key: UnitKey) -> Result<Request, String> {
+    /// The requests of which cargo plans this unit, as far as the hints of the store tell; else the likeliest one. There may
+    /// be several: two profiles can differ in nothing that a hint tells apart.
+    fn requests(&self, key: UnitKey) -> Result<Vec<Request>, String> {
         let hinted = self.hinted_plans(key);
-        let mut likeliest = None;
+        let (mut planned, mut likeliest) = (Vec::new(), None);
         let mut why = String::new();
         for (side, profile) in self.guesses(key) {
             let packages = self.documents.closure(key, side).map_err(|error| because(&error))?;
@@ -157,20 +171,28 @@ impl Rebuilder<'_> {
             let folder = self.work.join("planned");
             match Generated::prepare(&self.tools.cargo, request, &folder) {
                 Ok(generated) if generated.plans.iter().any(|plan| hinted.contains(&plan.plan_id)) => {
-                    return Ok(generated.request);
+                    planned.push(generated.request);
                 }
                 Ok(generated) => likeliest = likeliest.or(Some(generated.request)),
                 Err(error) => why = because(&error),
             }
         }
-        likeliest.ok_or_else(|| format!("cargo cannot plan it: {why}"))
+        if planned.is_empty() {
+            planned.extend(likeliest);
+        }
+        if planned.is_empty() {
+            Err(format!("cargo cannot plan it: {why}"))
+        } else {
+            Ok(planned)
+        }
     }
 
     /// For whom and how it may have been built, the likeliest first.
     fn guesses(&self, key: UnitKey) -> Vec<(Side, ProfileKind)> {
         let (mut optimised, mut checked) = (false, false);
         if let Some(UnitDocument::Call(call)) = self.documents.document(key) {
-            optimised = call.codegen.iter().any(|option| option == "opt-level=3");
+            let of_release = ["opt-level=3", "debug-assertions=off"];
+            optimised = call.codegen.iter().any(|option| of_release.contains(&option.as_str()));
             checked = call.emit == "dep-info,metadata";
         }
         let mut profiles = [ProfileKind::Dev, ProfileKind::Release, ProfileKind::Check];
@@ -194,8 +216,9 @@ impl Rebuilder<'_> {
         plans.into_iter().map(|plan| plan.plan_id).collect()
     }
 
-    fn build(&self, key: UnitKey, request: Request) -> anyhow::Result<Built> {
-        let (second, said) = self.pass(Which::Second, &request)?;
+    /// Builds a request; says why if the unit is not among what comes out.
+    fn build(&self, key: UnitKey, request: &Request) -> anyhow::Result<Result<Built, String>> {
+        let (second, said) = self.pass(Which::Second, request)?;
         if !second.units.contains_key(&key) {
             let why = match said {
                 PassOutcome::Failed(said) => format!("it could not be built here: {}", last_error(&said)),
@@ -203,7 +226,7 @@ impl Rebuilder<'_> {
                                           versions, flags, or results of what it depends on"
                     .to_owned(),
             };
-            return Ok(self.alone(key, Outcome::NotComparable { why }));
+            return Ok(Err(why));
         }
         let mut differing = Vec::new();
         let mut besides = 0;
@@ -217,10 +240,10 @@ impl Rebuilder<'_> {
         if differing.is_empty() {
             let mut built = self.alone(key, Outcome::Reproduced);
             built.besides = besides;
-            return Ok(built);
+            return Ok(Ok(built));
         }
         // Once more, otherwise: what differs from itself says nothing about others.
-        let (first, _) = self.pass(Which::First, &request)?;
+        let (first, _) = self.pass(Which::First, request)?;
         let mut built = Built {
             besides,
             ..Built::default()
@@ -240,7 +263,7 @@ impl Rebuilder<'_> {
             };
             built.rebuilt.extend(self.alone(found, outcome).rebuilt);
         }
-        Ok(built)
+        Ok(Ok(built))
     }
 
     fn pass(&self, which: Which, request: &Request) -> anyhow::Result<(Captured, PassOutcome)> {

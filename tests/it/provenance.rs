@@ -8,6 +8,13 @@ use serde_json::Value;
 
 use crate::fixture::{ATTESTED, PROGRAMS, Person, Project, new_folder, shared_world};
 
+/// A key of nobody here.
+const OTHER_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt
+6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==
+-----END PUBLIC KEY-----
+";
+
 /// The bundles of the shared world, by the digest of the manifest for which they are kept.
 fn bundles() -> Vec<(String, PathBuf)> {
     let folder = shared_world().service_data().join("v1/provenance");
@@ -76,10 +83,10 @@ fn sigstores_own_verifier_accepts_what_was_attested_and_refuses_what_was_changed
         refused.stderr
     );
 
-    document["dsseEnvelope"]["payload"] = payload.into();
-    document["mediaType"] = "application/vnd.dev.sigstore.bundle+json;version=0.9".into();
-    fs_err::write(&changed, document.to_string()).expect("written");
-    assert_eq!(sigstore_js(&changed, &key).status.code(), Some(1));
+    let other_key = folder.path().join("other.pub");
+    fs_err::write(&other_key, OTHER_KEY).expect("written");
+    let refused = sigstore_js(bundle, &other_key);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod handmade;
 mod installs;
 mod keys;
 mod layouts;
+mod lifecycle;
 mod miss;
 mod native;
 mod outage;

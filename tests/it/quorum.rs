@@ -20,12 +20,7 @@ fn host_code_of_one_operator_alone_is_not_used_while_its_libraries_are() {
     let person = Person::with(Project::Greeter);
     let built = person.sealift(&world.access(), ["run"]);
     assert!(built.cargo.stdout.starts_with("hello\n"));
-    let fetched = |wanted: CallKind| {
-        let of_kind = built.units.units.iter().filter(|unit| unit.kind == Some(wanted));
-        of_kind
-            .filter(|unit| unit.outcome == sealift_policy::local::Outcome::HitFetched)
-            .count()
-    };
+    let fetched = |kind| built.units.fetched_of(kind);
     assert_eq!(
         fetched(CallKind::ProcMacro) + fetched(CallKind::BuildScript),
         0,

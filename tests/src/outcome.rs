@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sealift_policy::digest::UnitKey;
-use sealift_policy::local::{BuildEvent, Outcome, PrefetchEvent, UnitEvent, VERSION_DIR};
+use sealift_policy::local::{BuildEvent, CallKind, Outcome, PrefetchEvent, UnitEvent, VERSION_DIR};
 
 /// The events of one build.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +73,12 @@ impl Outcomes {
     /// Installed from what was downloaded.
     pub fn fetched_hits(&self) -> usize {
         self.count(|outcome| outcome == Outcome::HitFetched)
+    }
+
+    /// Installed from what was downloaded, of this kind.
+    pub fn fetched_of(&self, kind: CallKind) -> usize {
+        let of_kind = self.units.iter().filter(|unit| unit.kind == Some(kind));
+        of_kind.filter(|unit| unit.outcome == Outcome::HitFetched).count()
     }
 
     /// Handled, and compiled here.

@@ -1,3 +1,5 @@
+//! What a witness policy may say, and who is its quorum.
+
 use base64::Engine as _;
 
 use super::*;

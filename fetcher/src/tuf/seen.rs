@@ -108,6 +108,11 @@ impl Seen {
         {
             return Ok(newer);
         }
+        // It may have remembered a newer root alone: what was verified from an older one does not count any longer.
+        let followed = fs_err::read(datastore.join("root.json")).unwrap_or_default();
+        if version(&followed) < self.root_version() {
+            return Err(io::Error::other("another process has followed a newer root meanwhile"));
+        }
         self.copy_compared(datastore)?;
         let kept = |file: &TufFile| matches!(file, TufFile::Snapshot(_) | TufFile::Targets(_) | TufFile::Target(..));
         for (file, bytes) in files.iter().filter(|(file, _)| kept(file)) {
@@ -189,4 +194,57 @@ impl Seen {
 
 fn version(root: &[u8]) -> u64 {
     serde_json::from_slice(root).map_or(0, |root: Versioned| root.signed.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust_root::{RoleState, TrustRoot};
+
+    fn state(pinned: Digest) -> TrustState {
+        let role = || RoleState {
+            version: 1,
+            expires: 1000,
+        };
+        let policy =
+            r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"max_checkpoint_age_seconds":1}"#;
+        TrustState {
+            version: 1,
+            pinned,
+            updated: 100,
+            root: role(),
+            timestamp: role(),
+            snapshot: role(),
+            targets: role(),
+            policy: serde_json::from_str(policy).unwrap(),
+        }
+    }
+
+    #[test]
+    fn t22_a_root_that_another_build_has_remembered_meanwhile_is_not_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = |version: u64| format!(r#"{{"signed":{{"version":{version}}}}}"#).into_bytes();
+        let TrustRoot::Tuf(pinned) = crate::trust_root::parse(Path::new("/pinned/root.json"), root(1)).unwrap() else {
+            panic!("a TUF root")
+        };
+        let seen = Seen::open(folder.path(), &pinned).unwrap();
+        let followed = |version| {
+            let datastore = seen.datastore().unwrap();
+            fs_err::write(datastore.path().join("root.json"), root(version)).unwrap();
+            datastore
+        };
+        let (ours, theirs) = (followed(1), followed(2));
+        // Theirs failed at what the root leads to; ours began before.
+        seen.keep_root(theirs.path()).unwrap();
+        let kept = seen.keep(ours.path(), state(pinned.digest()), &BTreeMap::new());
+        assert!(kept.is_err());
+        assert_eq!(seen.root_version(), 2);
+        assert!(TrustState::read(folder.path(), &pinned).is_none());
+        // From the newer root it counts.
+        let again = followed(2);
+        assert!(
+            seen.keep(again.path(), state(pinned.digest()), &BTreeMap::new())
+                .is_ok()
+        );
+    }
 }

@@ -166,9 +166,12 @@ impl Heads {
         })
     }
 
-    /// Writes both heads, and the proof that failed, into one file. Named by content, so that a thousand builds keep one
-    /// copy, and bounded: who has a log's key can sign heads without end. That it cannot be written must not turn a refusal
-    /// into something else.
+    /// Writes both heads, and the proof that failed, into one file. That it cannot be written must not turn a refusal into
+    /// something else.
+    ///
+    /// What proves something is named by content, so that a thousand builds keep one copy, and bounded: who has a log's key
+    /// can sign heads without end. What proves nothing anybody can make of heads that were signed once; of each log there
+    /// is one such file, the last, so that it takes no other's place.
     fn keep_evidence(
         &self,
         log: &Log,
@@ -186,12 +189,25 @@ impl Heads {
         });
         let file = evidence.to_file();
         let folder = self.root.join("evidence");
-        let digest = Digest::of(file.as_bytes());
-        let name = format!("heads-{}-{}-{}.json", log.operator, log.epoch, digest.short());
-        let path = folder.join(name);
-        let kept = fs_err::read_dir(&folder).map_or(0, Iterator::count);
-        if kept < MAX_EVIDENCE {
-            let _ = fs_err::create_dir_all(&folder).and_then(|()| fs_err::write(&path, file));
+        let of_log = format!("heads-{}-{}-", log.operator, log.epoch);
+        let finding = evidence.judge(std::slice::from_ref(&log.key));
+        if !finding.is_ok_and(|finding| finding.is_proof()) {
+            let path = folder.join(format!("{of_log}unproven.json"));
+            let _ = replace(&folder, &path, file.as_bytes());
+            return path;
+        }
+        let path = folder.join(format!("{of_log}{}.json", Digest::of(file.as_bytes()).short()));
+        // An operator's name may be the beginning of another's; a digest has no `-`.
+        let is_proof = |name: &str| {
+            let rest = name.strip_prefix(&of_log);
+            rest.is_some_and(|rest| !rest.contains('-') && rest != "unproven.json")
+        };
+        let proofs = fs_err::read_dir(&folder).map_or(0, |files| {
+            let names = files.flatten().map(|file| file.file_name());
+            names.filter(|name| is_proof(&name.to_string_lossy())).count()
+        });
+        if proofs < MAX_PROOFS {
+            let _ = replace(&folder, &path, file.as_bytes());
         }
         path
     }
@@ -210,16 +226,22 @@ impl Heads {
         if self.known(log).is_some_and(|newest| order(&newest) >= order(head)) {
             return Ok(());
         }
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(head.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map_err(|error| error.error)?;
-        Ok(())
+        replace(folder, &path, head.as_bytes())
     }
 
     fn path(&self, log: &Log) -> PathBuf {
         self.root.join(local::head_path(&log.operator, log.epoch))
     }
+}
+
+/// Writes a file of a folder as a whole: another build may read or write it right now.
+fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs_err::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// Takes the lock, unless another process keeps it: one that was stopped must not stop us. A file system without
@@ -234,8 +256,8 @@ pub(crate) fn locked(file: &std::fs::File) -> bool {
     false
 }
 
-/// Evidence files beyond which no head is kept as evidence.
-const MAX_EVIDENCE: usize = 1000;
+/// Proofs that are kept of one log.
+const MAX_PROOFS: usize = 64;
 
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `keys/witness.key` | the secret key; mode 0600 in a folder of mode 0700 |
 //! | `heads/<SHA-256 of the origin>` | the last head of a log that was cosigned, with its cosignature |
-//! | `evidence/` | heads that a log signed and that do not extend the one that was cosigned before |
+//! | `evidence/` | heads that a log signed and that do not extend the one that was cosigned before: what proves something, and of each log the last that does not |
 //! | `witness.lock` | held by the one process that works on the folder |
 //!
 //! Must not know what is consistent, or what time it is.
@@ -14,7 +14,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use sealift_policy::digest::Digest;
-use sealift_policy::evidence::{Evidence, HeadPair};
+use sealift_policy::evidence::{Evidence, Finding, HeadPair};
 use sealift_policy::log::checkpoint::CheckpointError;
 use sealift_policy::log::note::MAX_BYTES as MAX_NOTE;
 use sealift_policy::log::{LogVerifier, Origin, SignedCheckpoint, VerifiedCheckpoint};
@@ -23,8 +23,8 @@ use super::request::VerifiedRequest;
 use super::with_line;
 use crate::{durable, no_follow};
 
-/// Evidence files that are kept; a log that misbehaves without end must not fill the disk.
-const MAX_EVIDENCE: usize = 256;
+/// Proofs that are kept of one log; one that misbehaves without end must not fill the disk, or the place of another's.
+const MAX_PROOFS: usize = 64;
 
 /// The folder, locked for as long as this lives.
 #[derive(Debug)]
@@ -108,6 +108,10 @@ impl WitnessData {
     }
 
     /// Keeps both heads and the proof between them. That this fails changes nothing: the refusal stands.
+    ///
+    /// Anybody can send heads that a log has signed with hashes that do not belong to them. What proves nothing so never
+    /// takes the place of what does: of each log there is one such file, the last, for people to look at; and none where
+    /// both heads are the same.
     pub fn keep_evidence(&self, request: &VerifiedRequest<'_>, known: &VerifiedCheckpoint) {
         let text = |head: &VerifiedCheckpoint| String::from_utf8_lossy(head.as_bytes()).into_owned();
         let evidence = Evidence::Heads(HeadPair {
@@ -119,11 +123,23 @@ impl WitnessData {
         });
         let file = evidence.to_file();
         let folder = self.root.join("evidence");
-        let kept = fs_err::read_dir(&folder).map_or(0, Iterator::count);
-        if kept < MAX_EVIDENCE {
-            let name = format!("{}.json", Digest::of(file.as_bytes()));
-            let _ = durable::write(&folder.join(name), file.as_bytes());
-        }
+        let log = origin_hash(request.log.origin());
+        let name = match evidence.judge(std::slice::from_ref(request.log)) {
+            Ok(Finding::NoContradiction) => return,
+            Ok(finding) if finding.is_proof() => {
+                let proofs = format!("{log}-proof-");
+                let is_one = |entry: &io::Result<fs_err::DirEntry>| {
+                    let name = entry.as_ref().map(fs_err::DirEntry::file_name);
+                    name.is_ok_and(|name| name.to_string_lossy().starts_with(&proofs))
+                };
+                if fs_err::read_dir(&folder).map_or(0, |files| files.filter(is_one).count()) >= MAX_PROOFS {
+                    return;
+                }
+                format!("{proofs}{}.json", Digest::of(file.as_bytes()).short())
+            }
+            _ => format!("{log}-unproven.json"),
+        };
+        let _ = durable::write(&folder.join(name), file.as_bytes());
     }
 
     fn head_path(&self, origin: &Origin) -> PathBuf {

@@ -273,6 +273,44 @@ fn t15_a_log_that_contradicts_itself_is_convicted_by_what_the_witness_keeps() {
 }
 
 #[test]
+fn what_strangers_make_of_honest_heads_never_takes_the_place_of_a_proof() {
+    let fixture = Fixture::new();
+    fixture.ask(&fixture.asked(&tree(0), 0, 5).body()).unwrap();
+    let hash = |salt: u8| TreeHash::of_leaf(&[salt]);
+    let judged = || {
+        let files = fs_err::read_dir(fixture.folder.path().join("evidence")).unwrap();
+        let keys = [fixture.log.verifier().clone()];
+        let mut proofs: Vec<_> = files
+            .map(|file| Evidence::parse(&fs_err::read(file.unwrap().path()).unwrap()).unwrap())
+            .map(|evidence| evidence.judge(&keys).unwrap().is_proof())
+            .collect();
+        proofs.sort_unstable();
+        proofs
+    };
+    let junk = |from: u8| {
+        for salt in from..from + 20 {
+            for new in [5, 9] {
+                let mut asked = fixture.asked(&tree(0), 5, new);
+                asked.proof = vec![hash(salt)].try_into().unwrap();
+                fixture.refusal(&asked.body());
+            }
+        }
+    };
+    junk(0);
+    assert_eq!(judged(), [false]);
+    fixture.refusal(&fixture.asked(&tree(1), 5, 9).body());
+    junk(20);
+    assert_eq!(judged(), [false, true]);
+    // One fork under endless hashes, too, is kept a limited number of times.
+    for salt in 0..70 {
+        let mut asked = fixture.asked(&tree(1), 5, 5);
+        asked.proof = vec![hash(salt)].try_into().unwrap();
+        fixture.refusal(&asked.body());
+    }
+    assert_eq!(judged().len(), 65);
+}
+
+#[test]
 fn a_witness_whose_memory_is_damaged_or_of_another_key_cosigns_nothing() {
     let mut fixture = Fixture::new();
     fixture.ask(&fixture.asked(&tree(0), 0, 5).body()).unwrap();

@@ -165,13 +165,40 @@ fn a_larger_tree_that_is_not_consistent_is_refused() {
         ));
     }
     assert_eq!(log.known(), Some(3));
-    // The fork's own proof convicts it. The others are offers that an honest log could have been given by a liar.
+    // The fork's own proof convicts it, and stays. The others are offers that an honest log could have been given by a liar:
+    // the last is kept.
     let proofs = log
         .evidence()
         .iter()
         .filter(|evidence| log.judged(evidence).is_proof())
         .count();
-    assert_eq!((proofs, log.evidence().len()), (1, 4));
+    assert_eq!((proofs, log.evidence().len()), (1, 2));
+}
+
+#[test]
+fn a_log_that_contradicts_itself_without_end_leaves_room_for_the_evidence_against_others() {
+    let log = Fixture::new();
+    log.advance(&log.offer(&log.tree, 0, 7)).unwrap();
+    let folder = log.folder.path().join("v1/evidence");
+    fs_err::create_dir_all(&folder).unwrap();
+    let kept = || fs_err::read_dir(&folder).unwrap().count();
+    // Of another log, of another kind, and of a log whose operator's name only begins like this one's.
+    for number in 0..70 {
+        fs_err::write(folder.join(format!("heads-beta-1-{number:016x}.json")), "").unwrap();
+        fs_err::write(folder.join(format!("heads-alpha-1-2-{number:016x}.json")), "").unwrap();
+        fs_err::write(folder.join(format!("object-{number:016x}")), "").unwrap();
+    }
+    for size in [7, 8, 9] {
+        log.advance(&log.offer(&fork(), 7, size)).unwrap_err();
+    }
+    assert_eq!(kept(), 213);
+    for number in 3..64 {
+        fs_err::write(folder.join(format!("heads-alpha-1-{number:016x}.json")), "").unwrap();
+    }
+    let mut again = log.offer(&fork(), 7, 7);
+    again.consistency = vec![TreeHash::of_leaf(b"x").to_string()];
+    log.advance(&again).unwrap_err();
+    assert_eq!(kept(), 274);
 }
 
 #[test]

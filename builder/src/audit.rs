@@ -24,7 +24,6 @@ pub mod record;
 pub mod report;
 mod tiles;
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
 
@@ -39,7 +38,7 @@ use self::choice::Seed;
 use self::finding::{Finding, LogName};
 use self::log::{LogAudit, Reader};
 use self::objects::{Objects, Stated};
-use self::record::{Record, RecordError};
+use self::record::{Open, Record, RecordError};
 use self::report::{LogReport, LookedAt};
 use crate::service::Service;
 
@@ -51,7 +50,7 @@ const AT_ONCE: usize = 16;
 pub struct Scope {
     /// By what samples are chosen.
     pub seed: Seed,
-    /// Of how many units at most the outputs are fetched.
+    /// Of how many units at most the outputs are fetched, besides those that were missing or wrong.
     pub outputs: usize,
     /// How many proof files are fetched at most.
     pub proofs: usize,
@@ -121,13 +120,17 @@ pub async fn audit(
     for (log, _) in &logs {
         for (leaf, statement) in log.statements() {
             if scope.again || statement.index.value() >= log.known {
-                open.insert((leaf.unit_key(), leaf.manifest()));
+                let pair = (leaf.unit_key(), leaf.manifest());
+                open.unread.remove(&pair);
+                if !open.units.contains(&pair) {
+                    open.new.insert(pair);
+                }
             }
             statements.add(policy, leaf.unit_key(), statement);
         }
     }
     // First what is to be looked at, then the heads: after a crash between them nothing is forgotten.
-    record.set_open_units(open.clone())?;
+    record.set_open_units(&open)?;
     for (log, _) in &logs {
         if let Some(new) = &log.remember {
             record.remember(&log.name, &new.head, &new.bundles, new.tiles_checked)?;
@@ -148,8 +151,8 @@ pub async fn audit(
         policy,
         record,
     };
-    let still_open = objects_of(objects, &statements, &open, scope, &mut looked_at, &mut findings).await?;
-    record.set_open_units(still_open)?;
+    objects_of(objects, &statements, &mut open, scope, &mut looked_at, &mut findings).await?;
+    record.set_open_units(&open)?;
     proofs_of(service, policy, &logs, scope, &mut looked_at, &mut findings).await;
     Ok(Audit {
         logs: logs.iter().map(|(log, _)| log_report(log)).collect(),
@@ -159,29 +162,38 @@ pub async fn audit(
     })
 }
 
-/// Looks at the objects of what is open; gives what still is.
+/// Looks at the objects of what is open: at what was missing or wrong wholly, at the outputs of a sample of all else. What
+/// is not right, or was not looked at, stays open.
 async fn objects_of(
     objects: Objects<'_>,
     statements: &Statements,
-    open: &BTreeSet<(UnitKey, Digest)>,
+    open: &mut Open,
     scope: Scope,
     looked_at: &mut LookedAt,
     findings: &mut Vec<Finding>,
-) -> io::Result<BTreeSet<(UnitKey, Digest)>> {
-    let stated = statements
+) -> io::Result<()> {
+    let (again, others): (Vec<_>, Vec<_>) = statements
         .stated()
-        .filter(|(key, manifest, _)| open.contains(&(*key, *manifest)));
-    let stated = scope.seed.choose(stated, |(key, ..)| key.to_string(), usize::MAX);
-    let stated = stated
-        .into_iter()
-        .enumerate()
-        .map(|(rank, (unit_key, manifest, by))| Stated {
+        .map(|(unit_key, manifest, by)| Stated {
             unit_key,
             manifest,
             by,
-            outputs: rank < scope.outputs,
-        });
-    let mut still_open = BTreeSet::new();
+            outputs: true,
+        })
+        .filter(|stated| open.contains(&stated.pair()))
+        .partition(|stated| open.units.contains(&stated.pair()));
+    let others = scope
+        .seed
+        .choose(others, |stated| stated.unit_key.to_string(), usize::MAX);
+    let others = others.into_iter().enumerate().map(|(rank, stated)| Stated {
+        outputs: rank < scope.outputs,
+        ..stated
+    });
+    let stated: Vec<_> = again
+        .into_iter()
+        .chain(others)
+        .filter(|stated| stated.outputs || !open.unread.contains(&stated.pair()))
+        .collect();
     let mut answers = stream::iter(stated)
         .map(async |stated| objects.check(&stated).await.map(|answer| (stated, answer)))
         .buffered(AT_ONCE);
@@ -189,12 +201,10 @@ async fn objects_of(
         looked_at.units += 1;
         looked_at.outputs += checked.outputs;
         looked_at.bytes += checked.bytes;
-        if !found.is_empty() {
-            still_open.insert((stated.unit_key, stated.manifest));
-        }
+        open.settle(stated.pair(), stated.outputs, found.is_empty());
         findings.extend(found);
     }
-    Ok(still_open)
+    Ok(())
 }
 
 /// Looks at a sample of the proof files.

@@ -13,7 +13,7 @@ use sealift_policy::trust::{Subject, TrustPolicy};
 
 use super::because;
 use super::finding::{Finding, LogName, ObjectKind};
-use super::record::Record;
+use super::record::{Pair, Record};
 use crate::object;
 use crate::service::Service;
 
@@ -31,6 +31,13 @@ pub(super) struct Stated {
     pub(super) by: Vec<LogName>,
     /// Whether the outputs are looked at, too.
     pub(super) outputs: bool,
+}
+
+impl Stated {
+    /// What it is remembered as.
+    pub(super) const fn pair(&self) -> Pair {
+        (self.unit_key, self.manifest)
+    }
 }
 
 /// How much was looked at.

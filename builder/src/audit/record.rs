@@ -8,7 +8,7 @@
 //! | `log/<operator>/<epoch>/checkpoint` | the newest head whose entries were all read and gave the signed root |
 //! | `log/<operator>/<epoch>/tile/entries/...` | those entries, as they were served |
 //! | `log/<operator>/<epoch>/tiles-checked` | up to which size the tiles of hashes were right |
-//! | `open.json` | units whose objects are to be looked at again: they were missing or wrong |
+//! | `open.json` | units whose objects are to be looked at: not yet, not all, or again since they were missing or wrong |
 //! | `documents/<2>/<sha256>` | manifests and key documents that were right, as they were served |
 //! | `cargo-home/`, `work/` | sources and builds of a rebuilt sample |
 //! | `lock` | one audit at a time |
@@ -63,11 +63,42 @@ pub struct KnownLog {
     pub tiles_checked: TreeSize,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// A unit and a manifest that is stated for it.
+pub type Pair = (UnitKey, Digest);
+
+/// The units whose objects are to be looked at. None is in two of the sets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Open {
+pub struct Open {
     version: u32,
-    units: BTreeSet<(UnitKey, Digest)>,
+    /// Of which an object was missing or wrong.
+    pub units: BTreeSet<Pair>,
+    /// Of which nothing was looked at.
+    #[serde(default)]
+    pub new: BTreeSet<Pair>,
+    /// Whose documents were right, and whose outputs were not looked at.
+    #[serde(default)]
+    pub unread: BTreeSet<Pair>,
+}
+
+impl Open {
+    pub(super) fn contains(&self, pair: &Pair) -> bool {
+        [&self.units, &self.new, &self.unread]
+            .iter()
+            .any(|set| set.contains(pair))
+    }
+
+    /// Takes down that a unit was looked at: whether at its outputs, too, and whether all was right.
+    pub(super) fn settle(&mut self, pair: Pair, outputs: bool, right: bool) {
+        for set in [&mut self.units, &mut self.new, &mut self.unread] {
+            set.remove(&pair);
+        }
+        if !right {
+            self.units.insert(pair);
+        } else if !outputs {
+            self.unread.insert(pair);
+        }
+    }
 }
 
 impl Record {
@@ -134,14 +165,14 @@ impl Record {
         durable::write(&folder.join("tiles-checked"), format!("{tiles_checked}\n").as_bytes())
     }
 
-    /// The units whose objects were not all right.
+    /// The units whose objects are to be looked at.
     ///
     /// # Errors
     /// When the list is damaged, or the file system fails.
-    pub fn open_units(&self) -> io::Result<BTreeSet<(UnitKey, Digest)>> {
+    pub fn open_units(&self) -> io::Result<Open> {
         match durable::read(&self.root.join("open.json"))? {
-            Some(bytes) => Ok(serde_json::from_slice::<Open>(&bytes)?.units),
-            None => Ok(BTreeSet::new()),
+            Some(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            None => Ok(Open::default()),
         }
     }
 
@@ -149,8 +180,11 @@ impl Record {
     ///
     /// # Errors
     /// When the file system fails.
-    pub fn set_open_units(&self, units: BTreeSet<(UnitKey, Digest)>) -> io::Result<()> {
-        let text = serde_json::to_vec(&Open { version: 1, units })?;
+    pub fn set_open_units(&self, open: &Open) -> io::Result<()> {
+        let text = serde_json::to_vec(&Open {
+            version: 1,
+            ..open.clone()
+        })?;
         durable::write(&self.root.join("open.json"), &text)
     }
 

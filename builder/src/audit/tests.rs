@@ -499,6 +499,39 @@ fn outputs_of_a_sample_are_enough_where_that_is_asked_for() {
         .unwrap();
     given.assert_fine();
     assert_eq!((given.looked_at.units, given.looked_at.outputs), (3, 2));
+    // The next ones take what is left, and nothing twice.
+    for (asked, read) in [(0, (0, 0)), (1, (1, 2)), (5, (1, 2)), (5, (0, 0))] {
+        let given = store
+            .audit_by(&policy(&[&alpha, &beta], &json!({})), |scope| scope.outputs = asked)
+            .unwrap();
+        given.assert_fine();
+        assert_eq!((given.looked_at.units, given.looked_at.outputs), read);
+    }
+}
+
+#[test]
+fn a_wrong_output_is_found_again_by_an_audit_whose_sample_it_is_not_in() {
+    let (store, alpha, beta, units) = world();
+    let by_sample = |outputs| {
+        let policy = policy(&[&alpha, &beta], &json!({}));
+        store.audit_by(&policy, |scope| scope.outputs = outputs).unwrap()
+    };
+    let rlib = ObjectPath::Cas(units[1].manifest.output(Role::Rlib).unwrap().sha256);
+    let right = fs_err::read(store.path(&rlib)).unwrap();
+    store.write(&rlib, &object_of(&units[0]));
+    for sample in [usize::MAX, 0, 0] {
+        let given = by_sample(sample);
+        let Finding::ObjectWrong { unit_key, .. } = given.only() else {
+            panic!("{:?}", given.lines());
+        };
+        assert_eq!(*unit_key, units[1].key());
+    }
+    store.write(&rlib, &right);
+    for looked_at in [1, 0] {
+        let given = by_sample(0);
+        given.assert_fine();
+        assert_eq!(given.looked_at.units, looked_at);
+    }
 }
 
 fn report(found: Vec<Finding>, rebuilt: Vec<Rebuilt>) -> Report {

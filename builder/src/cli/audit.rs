@@ -39,7 +39,7 @@ pub struct Audit {
     /// What random choices are made by, to repeat an audit: the report names it [default: a new one]
     #[arg(long, value_name = "HEX")]
     pub seed: Option<Seed>,
-    /// Fetch and hash the outputs of at most so many new units, chosen at random [default: all]
+    /// Fetch and hash the outputs of at most so many units that were not read yet, chosen at random [default: all]
     #[arg(long, value_name = "N")]
     pub outputs: Option<usize>,
     /// Check at most so many proof files, chosen at random

@@ -76,6 +76,8 @@ pub enum Finding {
         entry: Option<u64>,
         heads: [String; 2],
     },
+    /// The signed tree is larger by more than one audit reads.
+    GrownTooMuch { log: LogName, known: u64, served: u64 },
     /// A tile or an entry bundle that cannot be had.
     TileMissing {
         log: LogName,
@@ -190,6 +192,7 @@ impl Finding {
         match self {
             Self::NoCheckpoint { .. }
             | Self::NotUsable { .. }
+            | Self::GrownTooMuch { .. }
             | Self::TileMissing { .. }
             | Self::TileCut { .. }
             | Self::LaterVersion { .. }
@@ -237,6 +240,10 @@ impl fmt::Display for Finding {
                 )?;
                 entry.map_or(Ok(()), |entry| write!(f, ": entry {entry} is another one"))
             }
+            Self::GrownTooMuch { log, known, served } => write!(
+                f,
+                "{log}: a tree of {served} leaves after {known} were seen: more than one audit reads"
+            ),
             Self::TileMissing { log, tile, why } => write!(f, "{log}: `{tile}` is missing: {why}"),
             Self::TileCut { log, tile } => write!(f, "{log}: `{tile}` is cut off, or too long"),
             Self::TileChanged { log, tile, index } => {

@@ -24,6 +24,9 @@ use crate::service::Service;
 const MAX_BUNDLE: u64 = WIDTH as u64 * (2 + 65_535);
 const MAX_TILE: u64 = WIDTH as u64 * 32;
 
+/// How many entries that were not seen before are read in one audit: a head is a few bytes, and its size any number.
+pub(super) const MAX_GROWTH: u64 = 1 << 24;
+
 /// How much of an entry that is none is shown.
 const SHOWN: usize = 400;
 
@@ -162,6 +165,14 @@ impl Reader<'_> {
             return None;
         }
         let known_size = known.head.as_ref().map_or(TreeSize::ZERO, VerifiedCheckpoint::size);
+        if head.size().value() - known_size.value() > MAX_GROWTH {
+            audit.findings.push(Finding::GrownTooMuch {
+                log: audit.name.clone(),
+                known: known_size.value(),
+                served: head.size().value(),
+            });
+            return None;
+        }
         let from = if self.again { TreeSize::ZERO } else { known_size };
         let mut attempt = self.attempt(&audit.name, known, from, head).await;
         // Where nothing that was read now is in doubt, what was read before may be another tree's.

@@ -4,7 +4,7 @@ mod store;
 
 use sealift_policy::digest::Digest;
 use sealift_policy::layout::ObjectPath;
-use sealift_policy::log::{AuditStatement, LogSigner, Verdict};
+use sealift_policy::log::{AuditStatement, Checkpoint, LogSigner, Verdict};
 use sealift_policy::manifest::Role;
 use serde_json::json;
 
@@ -443,6 +443,27 @@ fn a_frozen_log_that_moves_on_is_named() {
         given.only().to_string(),
         "log 1 of `alpha`: it is frozen, and has another head"
     );
+}
+
+#[test]
+fn a_head_of_more_than_one_audit_reads_is_named_and_nothing_of_it_is_fetched() {
+    for size in [3 + log::MAX_GROWTH + 1, (1 << 53) - 1] {
+        let (store, alpha, beta, _) = world();
+        store.audit(&[&alpha, &beta]).assert_fine();
+        let head = Checkpoint {
+            size: size.try_into().unwrap(),
+            ..alpha.checkpoint().unverified().clone()
+        };
+        store.write(&alpha.head(), head.sign(&alpha.signer).unwrap().as_bytes());
+        let given = store.audit(&[&alpha, &beta]);
+        assert_eq!(
+            given.only().to_string(),
+            format!("log 1 of `alpha`: a tree of {size} leaves after 3 were seen: more than one audit reads")
+        );
+        assert_eq!(given.only().severity(), Severity::NotThere);
+        assert_eq!(given.looked_at.leaves, 5, "all else was judged");
+        assert!(!given.logs[0].complete && given.logs[1].complete);
+    }
 }
 
 #[test]

@@ -201,6 +201,9 @@ struct VerifyArgs {
     /// The target folder; without it that of the project in the current folder
     #[arg(long, value_name = "DIR")]
     target_dir: Option<PathBuf>,
+    /// A copy of RustSec's advisory database [default: the one that `cargo audit` keeps in cargo's home, if it is there]
+    #[arg(long, value_name = "DIR")]
+    advisories: Option<PathBuf>,
     #[command(flatten)]
     format: Format,
 }

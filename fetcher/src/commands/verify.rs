@@ -1,8 +1,10 @@
 //! `cargo sealift verify`: what in a target folder came from the local store, is it still trusted, is it intact.
 //!
-//! Owns the comparison of files by content. Must not know how trust is decided, or how files came where they are.
+//! Owns the comparison of files by content; what is said against packages is `warnings`. Must not know how trust is
+//! decided, or how files came where they are.
 
 mod provenance;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,16 +14,19 @@ use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::document::UnitDocument;
 use sealift_policy::local::{self, LocalUnit, UnitOrigin};
 use sealift_policy::manifest::Manifest;
+use sealift_policy::name::{CrateName, CrateVersion};
 use sealift_policy::trust::{Freshness, Subject, TrustPolicy};
 use serde::Serialize;
 
 use super::context::Context;
 use super::{Exit, VerifyArgs};
+use crate::env;
 use crate::prefetch::chain;
 use crate::report::shell::{self, count};
 use crate::store::{Store, digest_of_file};
 use crate::{clock, trust_root};
 use provenance::ProvenanceReport;
+use warnings::{Packages, Warnings};
 
 /// What `--json` prints.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +41,8 @@ struct Report {
     /// With `--provenance` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     provenance: Option<ProvenanceReport>,
+    /// What is said against the packages of these files. They decide nothing.
+    warnings: Warnings,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -49,6 +56,8 @@ struct Found {
 struct Known {
     #[serde(rename = "crate")]
     crate_name: String,
+    #[serde(skip)]
+    package: Option<(CrateName, CrateVersion)>,
     unit_key: UnitKey,
     origin: Origin,
     /// Of a fetched unit: whether the trust policy believes it today.
@@ -88,6 +97,9 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> 
     };
     let policy = policy.as_ref().map_err(String::as_str);
     let mut report = report(&store, policy, target_dir);
+    let home = context.env.absolute_path(env::CARGO_HOME);
+    let home = home.or_else(|| Some(context.env.absolute_path(env::HOME)?.join(".cargo")));
+    report.warnings = warnings::look(&packages(&report.files), args.advisories.as_deref(), home.as_deref())?;
     if args.provenance {
         report.provenance = Some(provenance::check(context, &store, policy)?);
     }
@@ -168,7 +180,17 @@ fn report(store: &Store, policy: Result<&TrustPolicy, &str>, target_dir: Option<
         other_files,
         store: totals,
         provenance: None,
+        warnings: Warnings::default(),
     }
+}
+
+/// The packages that the files are of.
+fn packages(files: &[Found]) -> Packages {
+    let mut packages = Packages::new();
+    for package in files.iter().filter_map(|file| file.unit.package.clone()) {
+        *packages.entry(package).or_default() += 1;
+    }
+    packages
 }
 
 fn known(store: &Store, policy: Result<&TrustPolicy, &str>, unit: &LocalUnit, manifest: &Manifest) -> Known {
@@ -180,6 +202,7 @@ fn known(store: &Store, policy: Result<&TrustPolicy, &str>, unit: &LocalUnit, ma
     };
     Known {
         crate_name: manifest.crate_name().unwrap_or("?").to_owned(),
+        package: package(store, unit.unit_key),
         unit_key: unit.unit_key,
         origin: match &unit.origin {
             UnitOrigin::Compiled => Origin::Compiled,
@@ -188,6 +211,13 @@ fn known(store: &Store, policy: Result<&TrustPolicy, &str>, unit: &LocalUnit, ma
         trusted: verdict.is_ok(),
         reason: verdict.err(),
     }
+}
+
+fn package(store: &Store, key: UnitKey) -> Option<(CrateName, CrateVersion)> {
+    let document = fs_err::read(store.path(&local::key_path(key))).ok()?;
+    let (_, document) = UnitDocument::from_canonical(&document).ok()?;
+    let package = document.package();
+    Some((package.name.clone(), package.version.clone()))
 }
 
 fn is_trusted(store: &Store, policy: &TrustPolicy, unit: &LocalUnit) -> Result<(), String> {
@@ -273,10 +303,33 @@ fn text(report: &Report) -> String {
     for blob in &report.store.damaged_blobs {
         row("damaged", blob.clone());
     }
+    if !report.files.is_empty() {
+        said_against(&report.warnings, &mut row);
+    }
     if let Some(provenance) = &report.provenance {
         text.push_str(&provenance.text());
     }
     text
+}
+
+fn said_against(warnings: &Warnings, row: &mut impl FnMut(&str, String)) {
+    let advisories = match &warnings.advisories {
+        Some(path) => path.display().to_string(),
+        None => "not looked at: `--advisories` names a copy of RustSec's database".to_owned(),
+    };
+    row("advisories", advisories);
+    if !warnings.yanks_unknown.is_empty() {
+        let packages = count(warnings.yanks_unknown.len() as u64, "package");
+        let unknown = format!("not known of {packages}: cargo keeps no index of them here");
+        row("  yanked", unknown);
+    }
+    for warning in &warnings.found {
+        row("warning", warning.to_string());
+    }
+    if !warnings.found.is_empty() {
+        let hint = "`revoked.crates` in the trust policy refuses a version";
+        row("  hint", hint.to_owned());
+    }
 }
 
 #[cfg(test)]

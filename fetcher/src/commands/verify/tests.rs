@@ -63,6 +63,7 @@ fn a_file_is_known_by_its_content() {
     local store     1 unit, 0 fetched
       outputs       1, 0 damaged
       untrusted     0 units
+    advisories      not looked at: `--advisories` names a copy of RustSec's database
     ");
 }
 

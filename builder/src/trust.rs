@@ -74,6 +74,9 @@ pub enum TrustError {
     /// What is published is newer than what is here.
     #[error("`{0}` has timestamp {1}, which is newer than the keeper's folder: that folder is an older copy")]
     Older(PathBuf, u64),
+    /// What is published is not what is here.
+    #[error("`{0}` is not what the keeper's folder has under this name: that folder is an older copy, or another one")]
+    Other(PathBuf),
     /// Crate `tough` refuses.
     #[error("failed to make TUF metadata")]
     Tuf(#[source] Box<tough::error::Error>),

@@ -227,6 +227,9 @@ fn written(
         snapshot: lifetimes.snapshot_days * DAY,
         timestamp: lifetimes.timestamp_hours * 3600,
     };
+    if let Some(to) = to {
+        publish::check(&folder, to)?;
+    }
     let published = runtime()?.block_on(publish::sign(&folder, new, lifetimes, clock::now()))?;
     if let Some(to) = to {
         publish::copy(&folder, to)?;

@@ -13,7 +13,6 @@ use sealift_policy::digest::Digest;
 use sealift_policy::trust::TrustPolicy;
 use sealift_policy::tuf::{RevocationList, SPEC_VERSION, TargetFile, TufFile};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tough::TargetName;
 use tough::editor::signed::SignedRole;
 use tough::key_source::KeySource;
@@ -260,17 +259,52 @@ impl Signer<'_> {
     }
 }
 
+/// Whether what is served below this folder came from here: no newer timestamp, no other one of the same version, and no
+/// version of another role that is not here. Asked before anything is signed: a folder that was restored from a backup
+/// would otherwise catch up by as many calls.
+///
+/// # Errors
+/// When it did not, or something cannot be read.
+pub fn check(folder: &Folder, to: &Path) -> Result<(), TrustError> {
+    let (from, to) = (folder.repository(), to.join("v1/tuf"));
+    let path = TufFile::Timestamp.to_string();
+    // One that is damaged is as good as none.
+    let served = durable::read(&to.join(&path))?
+        .and_then(|bytes| Some((serde_json::from_slice::<Signed<Timestamp>>(&bytes).ok()?, bytes)));
+    if let Some((served, bytes)) = served {
+        let version = served.signed.version.get();
+        let ours = folder.timestamp()?.map_or(0, |ours| ours.signed.version.get());
+        if version > ours {
+            return Err(TrustError::Older(to, version));
+        }
+        if version == ours && durable::read(&from.join(&path))? != Some(bytes) {
+            return Err(TrustError::Other(to.join(path)));
+        }
+    }
+    if !to.join("metadata").is_dir() {
+        return Ok(());
+    }
+    for entry in fs_err::read_dir(to.join("metadata"))? {
+        let name = entry?.file_name().into_string().ok();
+        let file = name.and_then(|name| format!("metadata/{name}").parse::<TufFile>().ok());
+        let Some(file @ (TufFile::Root(_) | TufFile::Targets(_) | TufFile::Snapshot(_))) = file else {
+            continue;
+        };
+        let path = file.to_string();
+        if durable::read(&from.join(&path))? != durable::read(&to.join(&path))? {
+            return Err(TrustError::Other(to.join(path)));
+        }
+    }
+    Ok(())
+}
+
 /// Copies the repository to where it is served: below `v1/tuf` of the folder of a service or web server.
 ///
 /// # Errors
-/// When the file system fails, or what is served is newer.
+/// When the file system fails, or [`check`] does.
 pub fn copy(folder: &Folder, to: &Path) -> Result<(), TrustError> {
+    check(folder, to)?;
     let (from, to) = (folder.repository(), to.join("v1/tuf"));
-    let served: Option<Signed<Timestamp>> = optional(&to.join(TufFile::Timestamp.to_string()))?;
-    let ours: Signed<Timestamp> = folder.read(TufFile::Timestamp, "a timestamp")?;
-    if let Some(served) = served.filter(|served| served.signed.version > ours.signed.version) {
-        return Err(TrustError::Older(to, served.signed.version.get()));
-    }
     let mut files: Vec<TufFile> = vec![];
     for part in ["metadata", "targets"] {
         for entry in fs_err::read_dir(from.join(part))? {
@@ -294,15 +328,6 @@ pub fn copy(folder: &Folder, to: &Path) -> Result<(), TrustError> {
         }
     }
     Ok(())
-}
-
-/// A file that may be absent; one that is damaged is as good as that.
-fn optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrustError> {
-    match fs_err::read(path) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn after(version: u64) -> NonZeroU64 {

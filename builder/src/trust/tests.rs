@@ -76,6 +76,7 @@ impl Ceremony {
     }
 
     async fn write(&self, new: &NewTargets, now: u64) -> Result<publish::Published, TrustError> {
+        publish::check(&self.folder, &self.served)?;
         let published = publish::sign(&self.folder, new, LIFETIMES, now).await?;
         publish::copy(&self.folder, &self.served)?;
         Ok(published)
@@ -262,9 +263,41 @@ async fn an_older_copy_of_the_keeper_s_folder_does_not_take_the_served_one_back(
     let refused = ceremony.write(&NewTargets::default(), NOW).await;
     assert!(matches!(refused, Err(TrustError::Older(_, 3))), "{refused:?}");
     assert_eq!(ceremony.followed().await.unwrap().timestamp().signed.version.get(), 3);
+    assert_eq!(
+        ceremony.folder.timestamp().unwrap().unwrap().signed.version.get(),
+        1,
+        "nothing was signed: it does not catch up by being called again"
+    );
     // A damaged one gives no version away twice.
     fs_err::write(&timestamp, "{").unwrap();
     assert!(ceremony.write(&NewTargets::default(), NOW).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_served_under_a_version_is_never_replaced_by_something_else() {
+    let ceremony = Ceremony::published().await;
+    for name in ["1.root.json", "1.targets.json", "1.snapshot.json", "timestamp.json"] {
+        let ours = ceremony.folder.repository().join("metadata").join(name);
+        let good = fs_err::read(&ours).unwrap();
+        // The same JSON by other bytes, as another ceremony of the same version would give.
+        fs_err::write(&ours, [&good[..], b"\n"].concat()).unwrap();
+        let refused = ceremony.write(&NewTargets::default(), NOW).await;
+        assert!(matches!(refused, Err(TrustError::Other(_))), "{name}: {refused:?}");
+        let copied = publish::copy(&ceremony.folder, &ceremony.served);
+        assert!(matches!(copied, Err(TrustError::Other(_))), "{name}");
+        fs_err::write(&ours, good).unwrap();
+    }
+    // A crash after the copy of a snapshot and before that of its timestamp, then a backup from before both.
+    let served = ceremony.served.join("v1/tuf/metadata");
+    fs_err::copy(served.join("1.snapshot.json"), served.join("2.snapshot.json")).unwrap();
+    let refused = ceremony.write(&NewTargets::default(), NOW).await;
+    assert!(matches!(refused, Err(TrustError::Other(_))), "{refused:?}");
+    fs_err::remove_file(served.join("2.snapshot.json")).unwrap();
+    // A crash between signing and copying is healed by the next call.
+    let nothing = NewTargets::default();
+    publish::sign(&ceremony.folder, &nothing, LIFETIMES, NOW).await.unwrap();
+    assert_eq!(ceremony.write(&nothing, NOW).await.unwrap().timestamp, 3);
+    ceremony.followed().await.unwrap();
 }
 
 #[test]

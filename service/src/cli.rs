@@ -134,7 +134,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 async fn copy(mirror: &Mirror) -> anyhow::Result<mirror::Copied> {
     let data = &mirror.data;
     let mut files = 0;
-    if let Some(root) = config::trust(data.config.as_deref(), &data.data).await?.root {
+    if let Some(root) = config::root(data.config.as_deref(), &data.data)? {
         let store = FsStore::open(&data.data).with_context(|| format!("failed to open `{}`", data.data.display()))?;
         files = mirror::trust(&store, &root, &mirror.from).await?;
     }

@@ -18,7 +18,7 @@ use crate::tuf::{self, TufError};
 const DEFAULT: &str = "service.toml";
 
 /// The configuration file (TOML).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceConfig {
     /// The trust policy whose operators are admitted; relative to the configuration file.
@@ -68,22 +68,9 @@ pub enum ConfigError {
 
 /// Reads what the configuration names. Nothing if there is no configuration, or it names nothing.
 pub async fn trust(config: Option<&Path>, data: &Path) -> Result<Trust, ConfigError> {
-    let path = match config {
-        Some(path) => path.to_owned(),
-        None => data.join(DEFAULT),
-    };
-    let text = match fs_err::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(Trust::default()),
-        Err(error) => return Err(error.into()),
-    };
-    let parsed: ServiceConfig = toml::from_str(&text).map_err(|source| ConfigError::Config {
-        path: path.clone(),
-        source,
-    })?;
-    let beside = |file: PathBuf| path.parent().unwrap_or(Path::new("")).join(file);
-    let root = parsed.trust_root.map(|root| fs_err::read(beside(root))).transpose()?;
-    let policy = match (parsed.trust_policy.map(beside), &root) {
+    let named = named(config, data)?;
+    let root = named.trust_root.map(fs_err::read).transpose()?;
+    let policy = match (named.trust_policy, &root) {
         (Some(path), _) => {
             let text = fs_err::read(&path)?;
             Some(serde_json::from_slice(&text).map_err(|source| ConfigError::Policy { path, source })?)
@@ -94,6 +81,35 @@ pub async fn trust(config: Option<&Path>, data: &Path) -> Result<Trust, ConfigEr
         (None, None) => None,
     };
     Ok(Trust { policy, root })
+}
+
+/// The pinned TUF root alone. What the repository in the data folder is like does not matter: a copy mends it.
+pub fn root(config: Option<&Path>, data: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
+    Ok(named(config, data)?.trust_root.map(fs_err::read).transpose()?)
+}
+
+/// The configuration, with the paths of the files that it names. Empty if there is none.
+fn named(config: Option<&Path>, data: &Path) -> Result<ServiceConfig, ConfigError> {
+    let path = match config {
+        Some(path) => path.to_owned(),
+        None => data.join(DEFAULT),
+    };
+    let text = match fs_err::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            return Ok(ServiceConfig::default());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let parsed: ServiceConfig = toml::from_str(&text).map_err(|source| ConfigError::Config {
+        path: path.clone(),
+        source,
+    })?;
+    let beside = |file: PathBuf| path.parent().unwrap_or(Path::new("")).join(file);
+    Ok(ServiceConfig {
+        trust_policy: parsed.trust_policy.map(beside),
+        trust_root: parsed.trust_root.map(beside),
+    })
 }
 
 fn has_repository(data: &Path) -> bool {

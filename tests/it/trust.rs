@@ -121,4 +121,26 @@ fn a_mirror_copies_what_follows_from_its_root_and_never_goes_back() {
         );
         assert_eq!(timestamp(&data), newer);
     }
+
+    // Another key signs timestamps from now on. What it signed first is replayed later: rotation forgets nothing.
+    fs_err::write(&place, newer.expect("a timestamp")).expect("written");
+    keep(&world, &["rotate", "timestamp"]);
+    sign(&world, &["root-1", "root-2"]);
+    world.renew_trust().expect("renewed");
+    mirror(&access.url).successful().expect("a copy");
+    let replayed = timestamp(&served).expect("a timestamp");
+    world.renew_trust().expect("renewed");
+    mirror(&access.url).successful().expect("a copy");
+    let newer = timestamp(&data).expect("a timestamp");
+    assert_ne!(newer, replayed);
+    fs_err::write(&place, replayed).expect("written");
+    let refused = mirror(&access.url);
+    assert!(!refused.status.success(), "{}", refused.stdout);
+    assert_eq!(timestamp(&data).as_ref(), Some(&newer));
+
+    // A copy that was damaged is mended by the next one.
+    fs_err::write(&place, &newer).expect("written");
+    fs_err::write(data.join("v1/tuf/metadata/timestamp.json"), "{").expect("written");
+    mirror(&access.url).successful().expect("a copy");
+    assert_eq!(timestamp(&data), Some(newer));
 }

@@ -2,6 +2,9 @@
 //!
 //! Owns that only what follows from the pinned root is written, never anything older than what is here, and in an order
 //! in which a reader always finds what the timestamp names. Must not know how files are fetched.
+//!
+//! A copy begins at the newest root that is here, as a client does: whoever begins at an older one takes each rotated key
+//! for a new one every time, and forgets by the rules of TUF (section 5.3.11) what it had seen.
 
 use std::io;
 
@@ -9,6 +12,7 @@ use futures::future::BoxFuture;
 use sealift_policy::layout::ObjectPath;
 use sealift_policy::tuf::{TargetFile, TufFile};
 use tough::ExpirationEnforcement;
+use tough::schema::{Role as _, Root, Signed};
 
 use super::files::Files;
 use super::{TufError, follow, target};
@@ -34,14 +38,15 @@ pub async fn copy(
     let files = Files::new(get);
     let seen = tempfile::tempdir()?;
     remember(store, seen.path())?;
-    let repository = follow(root, files.clone(), Some(seen.path()), ExpirationEnforcement::Safe).await?;
+    let newest = newest(store, root)?;
+    let repository = follow(&newest, files.clone(), Some(seen.path()), ExpirationEnforcement::Safe).await?;
     for file in TargetFile::ALL {
         target(&repository, file).await?;
     }
     let mut files: Vec<_> = files.taken().into_iter().collect();
     // The pinned root begins the chain for those who pinned the same.
-    if let Some(version) = version(root) {
-        files.push((TufFile::Root(version), root.to_owned()));
+    if let Some(pinned) = parse(root) {
+        files.push((TufFile::Root(pinned.signed.version().get()), root.to_owned()));
     }
     // A crash in between leaves the old timestamp with everything that it names.
     files.sort_by_key(|(file, _)| match *file {
@@ -84,7 +89,29 @@ fn stored(store: &dyn ObjectStore, file: TufFile) -> io::Result<Option<Vec<u8>>>
     }
 }
 
-fn version(root: &[u8]) -> Option<u64> {
-    let root: serde_json::Value = serde_json::from_slice(root).ok()?;
-    root["signed"]["version"].as_u64()
+/// The newest root that is here and that follows from the pinned one, step by step: each signed by the keys of the one
+/// before it and by its own.
+fn newest(store: &dyn ObjectStore, pinned: &[u8]) -> io::Result<Vec<u8>> {
+    let mut newest = pinned.to_owned();
+    let mut trusted = parse(pinned);
+    while let Some(root) = trusted.take() {
+        let version = root.signed.version().get().saturating_add(1);
+        let Some(bytes) = stored(store, TufFile::Root(version))? else {
+            break;
+        };
+        let follows = |next: &Signed<Root>| {
+            next.signed.version().get() == version
+                && root.signed.verify_role(next).is_ok()
+                && next.signed.verify_role(next).is_ok()
+        };
+        trusted = parse(&bytes).filter(follows);
+        if trusted.is_some() {
+            newest = bytes;
+        }
+    }
+    Ok(newest)
+}
+
+fn parse(root: &[u8]) -> Option<Signed<Root>> {
+    serde_json::from_slice(root).ok()
 }

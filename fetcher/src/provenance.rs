@@ -69,7 +69,7 @@ impl<'a> Bundles<'a> {
 
     /// Whether this operator says how the unit was built.
     pub(crate) async fn check(&self, operator: &OperatorName, claim: Claim<'_>) -> Result<(), Unproven> {
-        if self.policy.provenance_key(operator).is_none() {
+        if self.policy.provenance(operator).is_none() {
             return Err(Unproven::NoKey(operator.clone()));
         }
         if self.is_known(operator, claim) {

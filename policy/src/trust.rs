@@ -77,6 +77,39 @@ pub struct Operator {
 pub struct Provenance {
     /// The public key, as cosign writes it.
     pub public_key: ProvenanceKey,
+    /// Keys that were used before and are still the operator's alone: what they signed counts. A key that was stolen is
+    /// left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_keys: Vec<ProvenanceKey>,
+    /// The first entry that needs a bundle: those before it were admitted when none was asked for. All without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<LogPosition>,
+}
+
+impl Provenance {
+    /// With this key from the first entry on.
+    pub fn new(public_key: ProvenanceKey) -> Self {
+        Self {
+            public_key,
+            former_keys: vec![],
+            since: None,
+        }
+    }
+
+    /// The keys whose signatures count.
+    pub fn keys(&self) -> impl Iterator<Item = &ProvenanceKey> {
+        std::iter::once(&self.public_key).chain(&self.former_keys)
+    }
+}
+
+/// A place in an operator's logs; later epochs come after all of the earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogPosition {
+    /// Which of the operator's logs.
+    pub epoch: u32,
+    /// Which entry of it.
+    pub index: u64,
 }
 
 /// One log of an operator.
@@ -386,11 +419,17 @@ impl TrustPolicy {
         self.logs.get(&(operator.clone(), epoch)).and_then(|log| log.frozen)
     }
 
-    /// The key of an operator's provenance bundles, if the policy names one.
-    pub fn provenance_key(&self, operator: &OperatorName) -> Option<&ProvenanceKey> {
+    /// How an operator's provenance bundles are known, if the policy says it.
+    pub fn provenance(&self, operator: &OperatorName) -> Option<&Provenance> {
         let operators = &self.document.operators;
         let operator = operators.iter().find(|configured| configured.name == *operator)?;
-        operator.provenance.as_ref().map(|provenance| &provenance.public_key)
+        operator.provenance.as_ref()
+    }
+
+    /// Whether an entry of an operator's log needs a provenance bundle.
+    pub fn needs_provenance(&self, operator: &OperatorName, at: LogPosition) -> bool {
+        let provenance = self.provenance(operator);
+        provenance.is_some_and(|provenance| provenance.since.is_none_or(|since| at >= since))
     }
 
     /// How many operators must vouch for a unit of this class.
@@ -692,11 +731,8 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
                 return Err(MalformedPolicy::Twice(format!("operator `{}`", operator.name)));
             }
             // One key of two operators would let one of them speak for the other.
-            let provenance = operator.provenance.iter();
-            if !provenance
-                .map(|provenance| provenance.public_key)
-                .all(|key| provenance_keys.insert(key))
-            {
+            let mut of_operator = operator.provenance.iter().flat_map(Provenance::keys);
+            if !of_operator.all(|key| provenance_keys.insert(*key)) {
                 return Err(MalformedPolicy::Twice(format!(
                     "the provenance key of `{}`",
                     operator.name

@@ -255,7 +255,7 @@ pub fn decide(name: &LogName, header: SubmissionHeader, known: Known<'_>) -> Res
         units.push(unit);
     }
     let (blobs, expected) = wanted.check(&header.blobs)?;
-    let provenance = provenance::check(known.policy, &name.operator, header.provenance, &units)?;
+    let provenance = provenance::check(known.policy, name, header.provenance, &units)?;
     Ok(Decision::Admit(Box::new(Admission {
         checkpoint,
         replaces: known.checkpoint.cloned(),

@@ -19,6 +19,7 @@ use sealift_policy::log::tile::{TileKind, WIDTH};
 use sealift_policy::log::{EntryBundle, SignedCheckpoint, TilePath, TreeSize};
 use sealift_policy::manifest::Manifest;
 use sealift_policy::provenance::{Bundle, bundle as provenance};
+use sealift_policy::trust::LogPosition;
 use sealift_policy::tuf::TufFile;
 use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedUnit, UnitHint};
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -94,46 +95,26 @@ impl fmt::Display for Copied {
     }
 }
 
-/// Copies what is new in the logs of the configured operators.
+/// Copies what is new in the logs of the configured operators. One whose log fails keeps none of the others out: their
+/// logs are copied, and then the first failure is told.
 pub async fn run(app: Arc<App>, from: &str) -> Result<Copied, MirrorError> {
     let origin = Origin::at(from)?;
     let mut copied = Copied::default();
-    let names: Vec<_> = app.logs().map(|log| log.name.clone()).collect();
-    for name in names {
-        let log = app
-            .log(&name.operator, name.epoch)
-            .expect("its name comes from the list");
-        let Some(header) = origin.submission(&app, log).await? else {
-            continue;
-        };
-        let before = log.state();
-        let (copy, mut blobs) = (
-            Arc::clone(&app),
-            Fetched {
-                origin: origin.clone(),
-                failed: None,
-            },
-        );
-        let admitted = tokio::task::spawn_blocking(move || {
-            let admitted = submission::admit(&copy, header, &mut blobs);
-            (admitted, blobs.failed)
-        });
-        match admitted.await? {
-            (Ok(outcome), _) => {
-                // Nothing, where the other service keeps lines of witnesses that are not asked for here.
-                copied.logs += u64::from(log.state().checkpoint != before.checkpoint);
-                copied.units += outcome.admitted;
+    let mut failed = None;
+    for log in app.logs() {
+        match origin.copy(&app, log).await {
+            Ok(None) => {}
+            Ok(Some(units)) => {
+                copied.logs += 1;
+                copied.units += units;
             }
-            (Err(_), Some(failed)) => return Err(failed),
-            (Err(source), None) => {
-                return Err(MirrorError::NotAdmitted {
-                    log: name.to_string(),
-                    source: Box::new(source),
-                });
+            Err(error) => {
+                tracing::warn!(log = %log.name, "not copied: {}", crate::error::chain(&error));
+                failed = failed.or(Some(error));
             }
         }
     }
-    Ok(copied)
+    failed.map_or(Ok(copied), Err)
 }
 
 /// Copies the TUF repository, as far as it follows from this root. Gives the number of new files.
@@ -175,6 +156,34 @@ impl Origin {
         })
     }
 
+    /// Copies one log. Gives the number of new units if there is a new head.
+    async fn copy(&self, app: &Arc<App>, log: &ServedLog) -> Result<Option<u64>, MirrorError> {
+        let Some(header) = self.submission(app, log).await? else {
+            return Ok(None);
+        };
+        let before = log.state();
+        let (app, mut blobs) = (
+            Arc::clone(app),
+            Fetched {
+                origin: self.clone(),
+                failed: None,
+            },
+        );
+        let admitted = tokio::task::spawn_blocking(move || {
+            let admitted = submission::admit(&app, header, &mut blobs);
+            (admitted, blobs.failed)
+        });
+        match admitted.await? {
+            // The same head, where the other service keeps lines of witnesses that are not asked for here.
+            (Ok(outcome), _) => Ok((log.state().checkpoint != before.checkpoint).then_some(outcome.admitted)),
+            (Err(_), Some(failed)) => Err(failed),
+            (Err(source), None) => Err(MirrorError::NotAdmitted {
+                log: log.name.to_string(),
+                source: Box::new(source),
+            }),
+        }
+    }
+
     /// The difference between the log there and here, as its operator would submit it. `None` if there is none.
     async fn submission(&self, app: &App, log: &ServedLog) -> Result<Option<SubmissionHeader>, MirrorError> {
         let path = ObjectPath::Checkpoint(log.name.operator.clone(), log.name.epoch);
@@ -201,12 +210,14 @@ impl Origin {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        let provenance = match app.policy() {
-            Some(policy) if policy.provenance_key(&log.name.operator).is_some() => {
-                self.provenance(log, units.iter().map(|(unit, _)| unit)).await?
-            }
-            _ => Vec::new(),
+        let policy = app.policy();
+        let needs_provenance = |index| {
+            let epoch = log.name.epoch;
+            policy.is_some_and(|policy| policy.needs_provenance(&log.name.operator, LogPosition { epoch, index }))
         };
+        let attested = (old_size.value()..).zip(&units);
+        let attested = attested.filter(|(index, _)| needs_provenance(*index));
+        let provenance = self.provenance(log, attested.map(|(_, (unit, _))| unit)).await?;
         let mut wanted = BTreeSet::new();
         let outputs = units.iter().flat_map(|(_, manifest)| admit::outputs(manifest));
         let outputs: Vec<_> = outputs.filter(|output| wanted.insert(output.content.sha256)).collect();

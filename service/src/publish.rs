@@ -81,16 +81,11 @@ pub fn publish(app: &App, log: &ServedLog, admission: Admission, received: Recei
         documents.insert(unit.key.digest(), &unit.key_document);
     }
     put_documents(app, documents)?;
-    // The same bundle for each manifest, and not those of all bundles at once: a mirror has thousands.
     for AdmittedProvenance { bundle, manifests } in provenance {
-        let path = |manifest| ObjectPath::Provenance(manifest, log.name.operator.clone());
-        let bytes = || NewObject::Bytes(bundle.clone().into_bytes());
-        store.put(
-            manifests
-                .into_iter()
-                .map(|manifest| (path(manifest), bytes()))
-                .collect(),
-        )?;
+        let paths = manifests
+            .into_iter()
+            .map(|manifest| ObjectPath::Provenance(manifest, log.name.operator.clone()));
+        store.put_same(paths.collect(), bundle.into_bytes())?;
     }
     // A crash here leaves tiles beyond the head. They are not served, and the next submission writes them again.
     let tiles = tiles

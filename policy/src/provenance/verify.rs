@@ -13,6 +13,7 @@ use super::statement::{Archive, archive};
 use crate::digest::{Digest, UnitKey};
 use crate::key::Package;
 use crate::name::OperatorName;
+use crate::provenance::ProvenanceKey;
 use crate::trust::TrustPolicy;
 
 /// What an operator says about how units were built, with a signature of the operator's key.
@@ -32,8 +33,8 @@ pub enum ProvenanceRejection {
     /// The bytes are not a bundle.
     #[error("the provenance is malformed")]
     Malformed(#[from] MalformedBundle),
-    /// The operator's key did not sign it.
-    #[error("the provenance is not signed by the key of operator `{0}`")]
+    /// No key of the operator signed it.
+    #[error("the provenance is not signed by a key of operator `{0}`")]
     BadSignature(OperatorName),
     /// The statement is about the builder of somebody else.
     #[error("the provenance is about a builder of somebody else than `{0}`")]
@@ -55,12 +56,17 @@ impl TrustPolicy {
         operator: &OperatorName,
         bundle: &[u8],
     ) -> Result<VerifiedProvenance, ProvenanceRejection> {
-        let key = self.provenance_key(operator);
-        let key = key.ok_or_else(|| ProvenanceRejection::NoKey(operator.clone()))?;
+        let provenance = self.provenance(operator);
+        let provenance = provenance.ok_or_else(|| ProvenanceRejection::NoKey(operator.clone()))?;
         let bundle = Bundle::parse(bundle)?;
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.point())
-            .verify(&bundle.signed_bytes(), bundle.signature().as_der())
-            .map_err(|_| ProvenanceRejection::BadSignature(operator.clone()))?;
+        let signed = bundle.signed_bytes();
+        let has_signed = |key: &ProvenanceKey| {
+            let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.point());
+            key.verify(&signed, bundle.signature().as_der()).is_ok()
+        };
+        if !provenance.keys().any(has_signed) {
+            return Err(ProvenanceRejection::BadSignature(operator.clone()));
+        }
         let statement = bundle.unverified();
         if !statement.is_of(operator) {
             return Err(ProvenanceRejection::OtherBuilder(operator.clone()));

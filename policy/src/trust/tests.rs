@@ -787,21 +787,37 @@ fn the_provenance_key_of_an_operator_keeps_its_golden_form() {
         "an operator without keeps its bytes: {without}"
     );
     let public_key = KEY.parse().unwrap();
-    world.policy.operators[0].provenance = Some(Provenance { public_key });
+    world.policy.operators[0].provenance = Some(Provenance::new(public_key));
     let with = serde_json::to_value(&world.policy.operators[0]).unwrap();
     insta::assert_snapshot!(with["provenance"], @r#"{"public_key":"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----\n"}"#);
     let policy = world.policy();
-    assert_eq!(policy.provenance_key(&world.alpha.name), Some(&public_key));
-    assert_eq!(policy.provenance_key(&world.beta.name), None);
+    assert_eq!(policy.provenance(&world.alpha.name), Some(&Provenance::new(public_key)));
+    assert_eq!(policy.provenance(&world.beta.name), None);
+}
+
+#[test]
+fn provenance_is_asked_for_from_an_entry_on_through_all_later_epochs() {
+    let mut world = World::new(Class::Library);
+    let needs = |world: &World, epoch, index| {
+        let at = LogPosition { epoch, index };
+        world.policy().needs_provenance(&world.alpha.name, at)
+    };
+    assert!(!needs(&world, 9, 9), "no key, no question");
+    let mut provenance = Provenance::new(KEY.parse().unwrap());
+    world.policy.operators[0].provenance = Some(provenance.clone());
+    assert!(needs(&world, 1, 0));
+    provenance.since = Some(LogPosition { epoch: 2, index: 5 });
+    world.policy.operators[0].provenance = Some(provenance);
+    let (before, from) = ([(1, 1000), (2, 0), (2, 4)], [(2, 5), (2, 6), (3, 0)]);
+    assert!(before.iter().all(|&(epoch, index)| !needs(&world, epoch, index)));
+    assert!(from.iter().all(|&(epoch, index)| needs(&world, epoch, index)));
 }
 
 #[test]
 fn two_operators_with_one_provenance_key_are_no_policy() {
     let mut document = World::new(Class::Library).policy;
     for operator in &mut document.operators {
-        operator.provenance = Some(Provenance {
-            public_key: KEY.parse().unwrap(),
-        });
+        operator.provenance = Some(Provenance::new(KEY.parse().unwrap()));
     }
     assert!(matches!(
         TrustPolicy::try_from(document),

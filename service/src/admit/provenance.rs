@@ -1,16 +1,17 @@
 //! What must come with units of an operator for whom the policy names a provenance key.
 //!
-//! Owns the rule: every unit is spoken of by one bundle that the operator's key signed, and every bundle is needed.
+//! Owns the rule: every unit from the policy's first entry on is spoken of by one bundle that a key of the operator signed,
+//! and every bundle is needed.
 //! Where the policy names no key nobody could verify a bundle, so none is kept.
 //! Must not know where bundles are stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{Digest, UnitKey};
-use sealift_policy::name::OperatorName;
-use sealift_policy::trust::TrustPolicy;
+use sealift_policy::trust::{LogPosition, TrustPolicy};
 
 use super::{AdmittedUnit, Refusal};
+use crate::store::LogName;
 
 /// A verified bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +24,12 @@ pub struct AdmittedProvenance {
 
 pub(super) fn check(
     policy: Option<&TrustPolicy>,
-    operator: &OperatorName,
+    log: &LogName,
     bundles: Vec<String>,
     units: &[AdmittedUnit],
 ) -> Result<Vec<AdmittedProvenance>, Refusal> {
-    let Some(policy) = policy.filter(|policy| policy.provenance_key(operator).is_some()) else {
+    let operator = &log.operator;
+    let Some(policy) = policy.filter(|policy| policy.provenance(operator).is_some()) else {
         return Ok(Vec::new());
     };
     let mut waiting: BTreeMap<UnitKey, &AdmittedUnit> = units.iter().map(|unit| (unit.key, unit)).collect();
@@ -49,8 +51,15 @@ pub(super) fn check(
             manifests: manifests.into_iter().collect(),
         });
     }
-    match waiting.keys().next() {
-        Some(unit) => Err(Refusal::NoProvenance(*unit)),
+    let needs_one = |unit: &&&AdmittedUnit| {
+        let at = LogPosition {
+            epoch: log.epoch,
+            index: unit.index.value(),
+        };
+        policy.needs_provenance(operator, at)
+    };
+    match waiting.values().find(needs_one) {
+        Some(unit) => Err(Refusal::NoProvenance(unit.key)),
         None => Ok(admitted),
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn check(check: &mut Check, files: &[String], policy: Option<&TrustPo
             check.note(file, "no leaf speaks of it, as an interrupted submission leaves it");
             continue;
         };
-        let Some(policy) = policy.filter(|policy| policy.provenance_key(&operator).is_some()) else {
+        let Some(policy) = policy.filter(|policy| policy.provenance(&operator).is_some()) else {
             check.note(file, "the policy names no key with which it could be verified");
             continue;
         };

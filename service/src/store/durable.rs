@@ -21,6 +21,8 @@ pub(super) enum Source {
     Bytes(Vec<u8>),
     /// What was written to a temporary file on the same file system.
     Temp(TempPath),
+    /// What this file contains, which is durable already: a second name of it, or a copy where there can be none.
+    Link(PathBuf),
 }
 
 /// Writes files, each whole and in place of what was there. `temp` must lie on the same file system.
@@ -71,6 +73,14 @@ fn write_one(path: &Path, source: Source, temp: &Path) -> io::Result<()> {
             (file, name)
         }
         Source::Temp(name) => (fs_err::File::open(&name)?.into_parts().0, name),
+        Source::Link(original) => {
+            let linked = tempfile::Builder::new().make_in(temp, |name| std::fs::hard_link(&original, name));
+            match linked {
+                Ok(linked) => return linked.into_temp_path().persist(path).map_err(|error| error.error),
+                // A file system without links, or a file that has as many as it can have.
+                Err(_) => return write_one(path, Source::Bytes(fs_err::read(&original)?), temp),
+            }
+        }
     };
     readable(&file)?;
     file.sync_all()?;

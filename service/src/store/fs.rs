@@ -3,6 +3,7 @@
 //! Beside `v1/`: `journal/` (notes), `requests/` (what people want built), `tmp/` (staged content, emptied at the start), `lock` (one process for a folder).
 //! Must not know what objects mean.
 
+use std::collections::BTreeSet;
 use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -133,6 +134,16 @@ impl ObjectStore for FsStore {
         };
         durable::write(objects.into_iter().map(file).collect(), &self.temp())
     }
+
+    fn put_same(&self, paths: Vec<ObjectPath>, bytes: Vec<u8>) -> io::Result<()> {
+        // Each path once: a link onto itself would leave its temporary name behind.
+        let files: BTreeSet<PathBuf> = paths.iter().map(|path| self.path(path)).collect();
+        let mut files = files.into_iter();
+        let Some(first) = files.next() else { return Ok(()) };
+        durable::write(vec![(first.clone(), Source::Bytes(bytes))], &self.temp())?;
+        let links = files.map(|file| (file, Source::Link(first.clone())));
+        durable::write(links.collect(), &self.temp())
+    }
 }
 
 impl HeadStore for FsStore {
@@ -243,6 +254,34 @@ mod tests {
         store.put(vec![(path.clone(), staged)]).unwrap();
         assert_eq!(store.open(&path).unwrap().unwrap().read_all(100).unwrap(), b"content");
         assert!(store.open(&path).unwrap().unwrap().read_all(3).is_err());
+    }
+
+    #[test]
+    fn one_object_under_many_paths_lies_on_the_disk_once() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let store = FsStore::open(folder.path()).unwrap();
+        let paths: Vec<_> = (0..5_u8).map(|byte| ObjectPath::Cas(Digest::of(&[byte]))).collect();
+        // Again, as after a crash, with other bytes and a path that is there twice.
+        for content in [b"content", b"another"] {
+            let twice = paths.iter().chain(&paths[..1]).cloned().collect();
+            store.put_same(twice, content.to_vec()).unwrap();
+            for path in &paths {
+                assert_eq!(store.open(path).unwrap().unwrap().read_all(100).unwrap(), content);
+            }
+            let inode = |path| fs_err::metadata(store.path(path)).unwrap().ino();
+            assert!(paths.iter().all(|path| inode(path) == inode(&paths[0])));
+        }
+        // What replaces one of them leaves the others alone.
+        store
+            .put(vec![(paths[1].clone(), NewObject::Bytes(b"new".to_vec()))])
+            .unwrap();
+        assert_eq!(
+            store.open(&paths[2]).unwrap().unwrap().read_all(100).unwrap(),
+            b"another"
+        );
+        assert_eq!(fs_err::read_dir(store.temp()).unwrap().count(), 0);
+        store.put_same(vec![], vec![]).unwrap();
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub trait ObjectStore: Send + Sync {
 
     /// Writes objects, in place of what was there.
     fn put(&self, objects: Vec<(ObjectPath, NewObject)>) -> io::Result<()>;
+
+    /// Writes one object under several paths. What it takes of the disk does not grow with them.
+    fn put_same(&self, paths: Vec<ObjectPath>, bytes: Vec<u8>) -> io::Result<()>;
 }
 
 /// What an object will contain.

@@ -59,6 +59,15 @@ impl ObjectStore for Faulty {
         }
         self.write(|store| store.put(objects))
     }
+    fn put_same(&self, mut paths: Vec<ObjectPath>, bytes: Vec<u8>) -> io::Result<()> {
+        if self.fault == Fault::KeptInPart && paths.len() > 1 && self.countdown.load(Ordering::SeqCst) == 0 {
+            self.countdown.fetch_sub(1, Ordering::SeqCst);
+            paths.truncate(paths.len() / 2);
+            self.inner.put_same(paths, bytes)?;
+            return Err(io::Error::other("injected"));
+        }
+        self.write(|store| store.put_same(paths, bytes))
+    }
 }
 
 impl HeadStore for Faulty {

@@ -39,6 +39,28 @@ async fn a_mirror_is_the_same_store_and_follows_it() {
 }
 
 #[tokio::test]
+async fn a_log_that_cannot_be_copied_keeps_no_other_out() {
+    let (mut alpha, mut beta) = (Operator::new("alpha"), Operator::new("beta"));
+    let origin = World::new(&[&alpha, &beta]);
+    let copy = World::new(&[&alpha, &beta]);
+    origin.admit(&alpha.submit(&[library("first")])).await;
+    origin.admit(&beta.submit(&[library("second")])).await;
+    let checkpoint = origin.folder.path().join("v1/log/alpha/1/checkpoint");
+    let good = fs_err::read(&checkpoint).unwrap();
+    fs_err::write(&checkpoint, "garbage").unwrap();
+    let url = serve(&origin).await;
+    let failed = mirror::run(Arc::clone(&copy.app), &url).await.unwrap_err();
+    assert!(failed.to_string().contains("/v1/log/alpha/1/checkpoint"), "{failed}");
+    let beta_checkpoint = "v1/log/beta/1/checkpoint";
+    assert_eq!(copy.disk().get(beta_checkpoint), origin.disk().get(beta_checkpoint));
+    assert!(copy.fsck().is_sound(), "{}", copy.fsck());
+    fs_err::write(&checkpoint, good).unwrap();
+    let copied = mirror::run(Arc::clone(&copy.app), &url).await.unwrap();
+    assert_eq!((copied.logs, copied.units), (1, 1));
+    assert_eq!(copy.disk(), origin.disk());
+}
+
+#[tokio::test]
 async fn t29_a_mirror_of_something_that_was_changed_is_refused_and_changes_nothing() {
     let mut alpha = Operator::new("alpha");
     let unit = library("first");

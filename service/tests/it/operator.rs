@@ -221,7 +221,7 @@ pub(crate) fn run(package: &str, version: &str) -> Unit {
     let document = sealift_policy::canonical::to_string(&json!({
         "compiler": {"sysroot": ["libstd-1.so"], "verbose_version": "rustc 1.95.0"},
         "package": {"checksum": Digest::of(package.as_bytes()), "name": package, "version": version},
-        "rules": 1,
+        "rules": 2,
         "run_env": {"HOST": "x86_64-unknown-linux-gnu", "TARGET": "x86_64-unknown-linux-gnu"}, "script": Digest::of(b"script"), "system": {"c-compiler": "gcc"}, "version": 1
     }));
     let outputs = vec![

@@ -83,8 +83,12 @@ impl Attestor {
 
 /// A policy that names the attestor's key for the first operator.
 fn policy(operators: &[&Operator], attestor: &Attestor) -> TrustPolicy {
+    policy_with(operators, json!({"public_key": attestor.key()}))
+}
+
+fn policy_with(operators: &[&Operator], provenance: Value) -> TrustPolicy {
     let mut document = policy_document(operators);
-    document["operators"][0]["provenance"] = json!({"public_key": attestor.key()});
+    document["operators"][0]["provenance"] = provenance;
     serde_json::from_value(document).unwrap()
 }
 
@@ -332,6 +336,45 @@ async fn a_mirror_takes_the_bundles_of_all_batches_and_is_as_strict() {
 }
 
 #[tokio::test]
+async fn a_mirror_takes_what_was_logged_before_bundles_were_asked_for_and_what_a_former_key_signed() {
+    let (mut alpha, old, new) = (Operator::new("alpha"), Attestor::new("alpha"), Attestor::new("alpha"));
+    let shared = Arc::new(folder());
+    let (early, middle, late) = ([library("early")], [library("middle")], [library("late")]);
+    let since = json!({"epoch": 1, "index": 1});
+
+    let world = World::over(Arc::clone(&shared), policy_with(&[&alpha], Value::Null));
+    world.admit(&alpha.submit(&early)).await;
+    drop(world);
+    let asking = policy_with(&[&alpha], json!({"public_key": old.key(), "since": since}));
+    let world = World::over(Arc::clone(&shared), asking);
+    let submission = alpha.submit(&middle);
+    assert_eq!(world.submit(&submission).await.problem(), "provenance");
+    world.admit(&with(submission, [old.bundle(&middle)])).await;
+    drop(world);
+    let rotated = json!({"public_key": new.key(), "former_keys": [old.key()], "since": since});
+    let world = World::over(Arc::clone(&shared), policy_with(&[&alpha], rotated.clone()));
+    world.admit(&with(alpha.submit(&late), [new.bundle(&late)])).await;
+    assert!(world.fsck().is_sound(), "{}", world.fsck());
+
+    let url = serve(&world).await;
+    let copy = World::over(Arc::new(folder()), policy_with(&[&alpha], rotated.clone()));
+    assert_eq!(mirror::run(Arc::clone(&copy.app), &url).await.unwrap().units, 3);
+    let bundles = |world: &World| {
+        let files = world.disk().into_iter();
+        files
+            .filter(|(name, _)| name.starts_with("v1/provenance/"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((bundles(&copy), bundles(&copy).len()), (bundles(&world), 2));
+    for left_out in ["former_keys", "since"] {
+        let mut stricter = rotated.clone();
+        stricter.as_object_mut().unwrap().remove(left_out);
+        let copy = World::over(Arc::new(folder()), policy_with(&[&alpha], stricter));
+        assert!(mirror::run(Arc::clone(&copy.app), &url).await.is_err(), "{left_out}");
+    }
+}
+
+#[tokio::test]
 async fn fsck_finds_a_bundle_that_was_changed_or_belongs_to_nothing() {
     let Door {
         world,
@@ -342,6 +385,8 @@ async fn fsck_finds_a_bundle_that_was_changed_or_belongs_to_nothing() {
     let bundle = attestor.bundle(&units);
     world.admit(&with(alpha.submit(&units), [bundle.clone()])).await;
     let file = world.folder.path().join(path(&units[0]).trim_start_matches('/'));
+    // By another file of this name: the bytes of all units of the batch lie there once.
+    fs_err::remove_file(&file).unwrap();
     fs_err::write(&file, Attestor::new("alpha").bundle(&units)).unwrap();
     assert_eq!(world.fsck().findings().len(), 1, "{}", world.fsck());
     fs_err::write(&file, bundle.trim_end_matches('}')).unwrap();

@@ -60,9 +60,7 @@ async fn world(alpha: &Attestor, beta: &Attestor, bundles: [Option<&Attestor>; 2
     world.require_provenance = true;
     let policy = world.policy_with(|policy| {
         for (operator, attestor) in policy.operators.iter_mut().zip([alpha, beta]) {
-            operator.provenance = Some(Provenance {
-                public_key: attestor.key(),
-            });
+            operator.provenance = Some(Provenance::new(attestor.key()));
         }
     });
     let units: Vec<&Unit> = world.units.iter().map(|(unit, _)| unit).collect();

@@ -203,8 +203,31 @@ fn a_key_that_is_no_point_of_the_curve_believes_nothing() {
     *der.last_mut().unwrap() ^= 1;
     let mut policy = alpha.policy().document().clone();
     let public_key = ProvenanceKey::from_der(&der).unwrap();
-    policy.operators[0].provenance = Some(crate::trust::Provenance { public_key });
+    policy.operators[0].provenance = Some(crate::trust::Provenance::new(public_key));
     let policy = TrustPolicy::try_from(policy).unwrap();
     let refused = policy.verify_provenance(&alpha.name, bundle.as_bytes());
     assert!(matches!(refused, Err(ProvenanceRejection::BadSignature(_))));
+}
+
+#[test]
+fn what_a_former_key_signed_counts_until_the_key_is_left_out() {
+    let (old, new) = (Maker::new("alpha"), Maker::new("alpha"));
+    let bundle = old.bundle(&old.statement(b"manifest"));
+    let mut policy = new.policy().document().clone();
+    let refused = new.policy().verify_provenance(&new.name, bundle.as_bytes());
+    assert!(
+        matches!(refused, Err(ProvenanceRejection::BadSignature(_))),
+        "{refused:?}"
+    );
+    let provenance = policy.operators[0].provenance.as_mut().unwrap();
+    provenance.former_keys = vec![Maker::new("alpha").key(), old.key()];
+    let policy = TrustPolicy::try_from(policy).unwrap();
+    let verified = policy.verify_provenance(&new.name, bundle.as_bytes()).unwrap();
+    verified
+        .check_covers(unit(), Digest::of(b"manifest"), &package())
+        .unwrap();
+    let by_new = new.bundle(&new.statement(b"manifest"));
+    policy.verify_provenance(&new.name, by_new.as_bytes()).unwrap();
+    let by_stranger = Maker::new("alpha").bundle(&new.statement(b"manifest"));
+    assert!(policy.verify_provenance(&new.name, by_stranger.as_bytes()).is_err());
 }

@@ -30,7 +30,7 @@ use crate::key::{Compiler, MalformedKeyDocument, Package};
 use crate::reviewed::{self, Reviewed};
 
 /// Version of the rules by which runs are made and packed: runs by other rules are other units.
-pub const RUN_RULES: u32 = 1;
+pub const RUN_RULES: u32 = 2;
 
 /// What a path into the output folder of another package's script becomes, with the digest of the tree.
 pub const OTHER_OUT_DIR: &str = "/cargo/out-dir-of";

@@ -61,15 +61,24 @@ pub fn instructions_in(text: &str) -> String {
     // A line's end may be one or several of these before the line break, or at the very end without one.
     let lines = text.lines().map(|line| line.trim_end_matches('\r'));
     let instructions = lines.filter(|line| line.trim().starts_with("cargo:"));
-    // Which file is named first means nothing to cargo, and may be how a folder is read.
-    let is_file = |line: &&str| {
+    // Which file or variable is named first, and how often, means nothing to cargo. It may be how a folder is read, or
+    // which of several compilers ended first.
+    let is_declared = |line: &&str| {
         let line = line.trim();
         let instruction = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:"));
-        instruction.is_some_and(|instruction| instruction.starts_with("rerun-if-changed="))
+        instruction.is_some_and(|instruction| {
+            let mut declarations = ["rerun-if-changed=", "rerun-if-env-changed="].iter();
+            declarations.any(|declaration| instruction.starts_with(declaration))
+        })
     };
-    let (mut files, others): (Vec<_>, Vec<_>) = instructions.partition(is_file);
-    files.sort_unstable();
-    files.into_iter().chain(others).flat_map(|line| [line, "\n"]).collect()
+    let (mut declared, others): (Vec<_>, Vec<_>) = instructions.partition(is_declared);
+    declared.sort_unstable();
+    declared.dedup();
+    declared
+        .into_iter()
+        .chain(others)
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 /// Reads what a run printed, with canonical paths; `package` is the package's canonical folder.
@@ -178,6 +187,15 @@ mod tests {
         // The order in which a folder is read is not the same everywhere.
         let read = |files: [&str; 2]| files.map(|file| format!("cargo:rerun-if-changed={file}\n")).concat();
         assert_eq!(instructions_in(&read(["b", "a"])), read(["a", "b"]));
+        // Nor is that in which compilers beside each other ask for variables, and how often they do.
+        let asked = |names: &[&str]| {
+            let lines = names.iter().map(|name| format!("cargo:rerun-if-env-changed={name}\n"));
+            lines.collect::<String>()
+        };
+        assert_eq!(
+            instructions_in(&asked(&["CC", "AR", "CC", "AR", "CC"])),
+            asked(&["AR", "CC"])
+        );
         // Of all others the order means something: the last value of a variable counts.
         let in_order = "cargo:rustc-env=A=1\ncargo:rustc-env=A=rerun-if-changed=x\n";
         assert_eq!(instructions_in(in_order), in_order);

@@ -5,7 +5,7 @@
 
 mod ask;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,17 +52,8 @@ pub struct Cosigned {
     pub is_met: bool,
     /// Who did not cosign it, and why.
     pub problems: Vec<(Origin, AskError)>,
-}
-
-impl Cosigned {
-    /// The largest size of the log that a witness has cosigned already, where that is beyond this head.
-    pub fn ahead(&self) -> Option<TreeSize> {
-        let sizes = self.problems.iter().filter_map(|(_, error)| match error {
-            AskError::Ahead { seen } => Some(*seen),
-            _ => None,
-        });
-        sizes.max()
-    }
+    /// The size of the head to ask for instead: those who are needed say that they have cosigned one as large.
+    pub ahead: Option<TreeSize>,
 }
 
 /// The log whose head is cosigned.
@@ -135,11 +126,11 @@ impl Witnesses {
 
     /// Whether those who have cosigned this head are enough at this time.
     pub fn is_met(&self, head: &VerifiedCheckpoint, now: u64) -> bool {
-        let has_cosigned = |witness: &WitnessVerifier| {
-            let seen = witness.cosigned(head);
-            seen.is_ok_and(|seen| seen.time() <= now.saturating_add(CLOCK_TOLERANCE))
-        };
-        self.policies.iter().all(|policy| policy.is_met(has_cosigned))
+        self.is_met_by(|witness| has_cosigned(witness, head, now))
+    }
+
+    fn is_met_by(&self, cosigns: impl Fn(&WitnessVerifier) -> bool) -> bool {
+        self.policies.iter().all(|policy| policy.is_met(&cosigns))
     }
 
     /// Asks all witnesses at once. `seen` says from which size to start with each, and is brought up to date.
@@ -150,6 +141,7 @@ impl Witnesses {
             head,
             is_met: false,
             problems: vec![],
+            ahead: None,
         };
         for (witness, url) in &self.asked {
             let Some(url) = url else {
@@ -207,8 +199,36 @@ impl Witnesses {
         }
         let late = waiting.into_keys().map(|name| (name, AskError::Late));
         cosigned.problems.extend(late);
+        if !cosigned.is_met {
+            cosigned.ahead = self.ahead(&cosigned, now);
+        }
         cosigned
     }
+
+    /// The smallest size with which there would be enough, of those that witnesses say they have cosigned. Nobody signed
+    /// what they say: it counts only as far as it would help.
+    fn ahead(&self, cosigned: &Cosigned, now: u64) -> Option<TreeSize> {
+        let sizes: BTreeMap<&Origin, TreeSize> = cosigned
+            .problems
+            .iter()
+            .filter_map(|(name, error)| match error {
+                AskError::Ahead { seen } => Some((name, *seen)),
+                _ => None,
+            })
+            .collect();
+        let would_be_met = |size: &TreeSize| {
+            self.is_met_by(|witness| {
+                has_cosigned(witness, &cosigned.head, now) || sizes.get(witness.name()).is_some_and(|seen| seen <= size)
+            })
+        };
+        let ascending: BTreeSet<TreeSize> = sizes.values().copied().collect();
+        ascending.into_iter().find(would_be_met)
+    }
+}
+
+fn has_cosigned(witness: &WitnessVerifier, head: &VerifiedCheckpoint, now: u64) -> bool {
+    let seen = witness.cosigned(head);
+    seen.is_ok_and(|seen| seen.time() <= now.saturating_add(CLOCK_TOLERANCE))
 }
 
 /// How often a witness may say that it stands elsewhere than we thought.

@@ -134,7 +134,7 @@ pub async fn submit_all(
             let cosigned = witnesses.cosign(log, head, &mut seen, now()).await;
             if !cosigned.is_met {
                 // Witnesses that were shown a later head cosign that, or a later one, and never this one.
-                if let Some(ahead) = cosigned.ahead().map(TreeSize::value).filter(|ahead| *ahead > end) {
+                if let Some(ahead) = cosigned.ahead.map(TreeSize::value).filter(|ahead| *ahead > end) {
                     at_least = ahead;
                     continue;
                 }

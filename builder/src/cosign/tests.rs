@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::leaf::Leaf;
 use sealift_policy::log::cosignature::WitnessSigner;
-use sealift_policy::log::{Checkpoint, LogSigner};
+use sealift_policy::log::{Checkpoint, LogSigner, Tree, TreeHash};
 
 use super::*;
 use crate::log_store::FolderStore;
@@ -142,6 +142,10 @@ impl Fixture {
     }
 
     fn cosign(&self, witnesses: &Witnesses, seen: &mut SeenSizes) -> Cosigned {
+        self.cosign_head(witnesses, self.head(), seen)
+    }
+
+    fn cosign_head(&self, witnesses: &Witnesses, head: VerifiedCheckpoint, seen: &mut SeenSizes) -> Cosigned {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -150,7 +154,7 @@ impl Fixture {
             key: self.key.verifier(),
             contents: &self.contents,
         };
-        runtime.block_on(witnesses.cosign(log, self.head(), seen, NOW))
+        runtime.block_on(witnesses.cosign(log, head, seen, NOW))
     }
 }
 
@@ -277,7 +281,7 @@ fn b11_a_witness_that_has_seen_more_or_something_else_says_so() {
         _folder: tempfile::tempdir().unwrap(),
     };
     let cosigned = restored.cosign(&policy, &mut SeenSizes::new());
-    assert!(!cosigned.is_met && cosigned.ahead().is_none());
+    assert!(!cosigned.is_met && cosigned.ahead.is_none());
     assert!(
         matches!(&cosigned.problems[..], [(_, AskError::LogIsOlder { .. })]),
         "{:?}",
@@ -286,6 +290,42 @@ fn b11_a_witness_that_has_seen_more_or_something_else_says_so() {
     // Another key: a log that it does not know.
     let unknown = short.cosign(&policy, &mut SeenSizes::new());
     assert!(matches!(&unknown.problems[..], [(_, AskError::Refused { status, .. })] if status.as_u16() == 403));
+}
+
+#[test]
+fn b11_a_size_that_a_witness_made_up_counts_only_as_far_as_it_would_help() {
+    let log = log("log", 9);
+    let leaves = log.contents.leaves()[..3].iter();
+    let first_three = Tree::of(leaves.map(|leaf| TreeHash::of_leaf(leaf.to_canonical().as_bytes()))).unwrap();
+    let head = Checkpoint {
+        size: size(3),
+        root: first_three.root(),
+        ..log.head().checkpoint().clone()
+    };
+    let head = head.sign(&log.key).unwrap().verify(log.key.verifier()).unwrap();
+    let [liar_key, other_key] =
+        ["w1", "w2"].map(|name| WitnessSigner::generate(name.parse().unwrap(), &mut rand_core::OsRng));
+    let ahead = |quorum: &str, others: &str| {
+        let policy = format!(
+            "{}{others}group {quorum} {quorum} liar other\nquorum {quorum}\n",
+            liar(&liar_key, answer("409 Conflict", "9\n"))
+        );
+        let mut witnesses = witnesses(&policy);
+        witnesses.budget = Duration::from_millis(500);
+        let cosigned = log.cosign_head(&witnesses, head.clone(), &mut SeenSizes::new());
+        assert!(!cosigned.is_met);
+        cosigned.ahead
+    };
+    // The other one is not there.
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = format!("witness other {} http://{dead}\n", other_key.verifier());
+    assert_eq!(ahead("any", &silent), Some(size(9)));
+    assert_eq!(ahead("all", &silent), None);
+    // Of two that are ahead the smaller size is asked for first, if it is enough.
+    let at_5 = liar(&other_key, answer("409 Conflict", "5\n")).replacen("liar", "other", 1);
+    assert_eq!(ahead("any", &at_5), Some(size(5)));
+    let at_5 = liar(&other_key, answer("409 Conflict", "5\n")).replacen("liar", "other", 1);
+    assert_eq!(ahead("all", &at_5), Some(size(9)));
 }
 
 #[test]

@@ -23,11 +23,15 @@ pub enum Side {
     Host,
 }
 
+/// How many of the units that are said to have produced one library are tried.
+const MAX_CHOICES: usize = 4;
+
 /// Key documents by what they are found by.
 #[derive(Debug, Default)]
 pub struct Documents {
     units: BTreeMap<UnitKey, UnitDocument>,
-    libraries: BTreeMap<Digest, UnitKey>,
+    /// Honest units seldom share one; whoever lies may name any.
+    libraries: BTreeMap<Digest, BTreeSet<UnitKey>>,
     scripts: BTreeMap<(CrateName, CrateVersion), Vec<UnitKey>>,
 }
 
@@ -54,7 +58,7 @@ impl Documents {
     pub fn add(&mut self, key: UnitKey, document: UnitDocument, manifest: &Manifest) {
         for role in [Role::Rmeta, Role::Rlib] {
             if let Some(output) = manifest.output(role) {
-                self.libraries.insert(output.sha256, key);
+                self.libraries.entry(output.sha256).or_default().insert(key);
             }
         }
         if let UnitDocument::Call(call) = &document
@@ -71,11 +75,24 @@ impl Documents {
         self.units.get(&key)
     }
 
-    /// The packages that a unit is built from, itself included.
+    /// The packages that a unit is built from, itself included: the likeliest first, where several units are said to
+    /// have produced what it depends on.
     ///
     /// # Errors
     /// When a dependency is none of the known units.
-    pub fn closure(&self, root: UnitKey, side: Side) -> Result<Vec<RequestedPackage>, NoClosure> {
+    pub fn closures(&self, root: UnitKey, side: Side) -> Result<Vec<Vec<RequestedPackage>>, NoClosure> {
+        let most = self.libraries.values().map(BTreeSet::len).max().unwrap_or(1);
+        let mut closures = vec![];
+        for choice in 0..most.clamp(1, MAX_CHOICES) {
+            let closure = self.closure(root, side, choice)?;
+            if !closures.contains(&closure) {
+                closures.push(closure);
+            }
+        }
+        Ok(closures)
+    }
+
+    fn closure(&self, root: UnitKey, side: Side, choice: usize) -> Result<Vec<RequestedPackage>, NoClosure> {
         let mut found: BTreeMap<PackageRef, Found> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut open = vec![(root, side)];
@@ -97,9 +114,9 @@ impl Documents {
             let is_host_code = matches!(call.crate_type.as_str(), "proc-macro" | "bin");
             let side = if is_host_code { Side::Host } else { side };
             let features = features(call)?;
-            let mut below = self.dependencies(call, side)?;
+            let mut below = self.dependencies(call, side, choice)?;
             for script in self.scripts_of(call, &features) {
-                below.extend(self.dependencies(script, Side::Host)?);
+                below.extend(self.dependencies(script, Side::Host, choice)?);
             }
             let package = found.entry(reference(call)).or_default();
             package.checksum = Some(call.package.checksum);
@@ -131,20 +148,39 @@ impl Documents {
     }
 
     /// The units that a call is compiled against.
-    fn dependencies(&self, call: &KeyDocument, side: Side) -> Result<Vec<(UnitKey, Side)>, NoClosure> {
+    fn dependencies(&self, call: &KeyDocument, side: Side, choice: usize) -> Result<Vec<(UnitKey, Side)>, NoClosure> {
         let mut below = Vec::new();
         for extern_input in &call.externs {
             match extern_input.content {
                 ExternContent::Rmeta(content) | ExternContent::Rlib(content) => {
-                    let unit = self.libraries.get(&content);
+                    let unit = self.library(content, &extern_input.name, call, choice);
                     let unit = unit.ok_or_else(|| NoClosure::Unpublished(extern_input.name.clone()))?;
-                    below.push((*unit, side));
+                    below.push((unit, side));
                 }
                 ExternContent::ProcMacro(unit) => below.push((unit, Side::Host)),
                 ExternContent::Sysroot => {}
             }
         }
         Ok(below)
+    }
+
+    /// A unit that is said to have produced this; the likeliest is the first choice.
+    fn library(&self, content: Digest, name: &str, dependent: &KeyDocument, choice: usize) -> Option<UnitKey> {
+        let mut units: Vec<UnitKey> = self.libraries.get(&content)?.iter().copied().collect();
+        units.sort_by_cached_key(|key| {
+            let call = match self.units.get(key) {
+                Some(UnitDocument::Call(call)) => Some(call),
+                _ => None,
+            };
+            let differs = |differs: &dyn Fn(&KeyDocument) -> bool| call.is_none_or(|call| differs(call));
+            (
+                differs(&|call| call.crate_name != name),
+                differs(&|call| call.compiler != dependent.compiler),
+                differs(&|call| call.codegen != dependent.codegen),
+                *key,
+            )
+        });
+        units.get(choice % units.len()).copied()
     }
 
     /// What is known of the package's build script: what it is compiled against belongs to the lock file, too.
@@ -259,9 +295,12 @@ mod tests {
         add(&mut documents, ("base", "bin", &[]), &[&ident]);
         let (_, base) = add(&mut documents, ("base", "lib", &["std"]), &[&ident]);
         let (root, _) = add(&mut documents, ("root", "lib", &["a", "b"]), &[&base, &derive]);
-        let closure = documents.closure(root, Side::Target).unwrap();
+        let closures = documents.closures(root, Side::Target).unwrap();
+        let [closure] = &closures[..] else {
+            panic!("{closures:?}");
+        };
         assert_eq!(
-            shown(&closure),
+            shown(closure),
             [
                 "base target std host - on helper@1.0.0 ident@1.0.0",
                 "derive target - host  on syn@1.0.0",
@@ -271,8 +310,33 @@ mod tests {
                 "syn target - host full on ident@1.0.0",
             ]
         );
-        let host = documents.closure(root, Side::Host).unwrap();
-        assert!(host.iter().all(|package| package.target_features.is_none()));
+        let host = documents.closures(root, Side::Host).unwrap();
+        assert!(host[0].iter().all(|package| package.target_features.is_none()));
+    }
+
+    #[test]
+    fn a_unit_that_claims_another_s_library_does_not_hide_it() {
+        let mut documents = Documents::default();
+        let (ident_key, ident) = add(&mut documents, ("ident", "lib", &["std"]), &[]);
+        let content: Digest = serde_json::from_value(ident["content"]["rmeta"].clone()).unwrap();
+        let claims = |documents: &mut Documents, liar| {
+            let (key, _) = add(documents, liar, &[]);
+            documents.libraries.entry(content).or_default().insert(key);
+        };
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            claims(&mut documents, (name, "lib", &[]));
+        }
+        let (root, _) = add(&mut documents, ("root", "lib", &[]), &[&ident]);
+        let closures = documents.closures(root, Side::Target).unwrap();
+        assert!(shown(&closures[0]).contains(&"ident target std host - on ".to_owned()));
+        // Of the same name: then all are tried, whichever comes first.
+        claims(&mut documents, ("ident", "lib", &["forged"]));
+        assert_eq!(documents.libraries[&content].len(), 8);
+        let closures = documents.closures(root, Side::Target).unwrap();
+        assert_eq!(closures.len(), MAX_CHOICES);
+        let has_ident =
+            |packages: &Vec<RequestedPackage>| shown(packages).contains(&"ident target std host - on ".to_owned());
+        assert!(closures[..2].iter().any(has_ident), "{ident_key}");
     }
 
     #[test]
@@ -280,7 +344,7 @@ mod tests {
         let mut documents = Documents::default();
         let stranger = json!({"content": {"rmeta": Digest::of(b"stranger")}, "name": "stranger"});
         let (root, _) = add(&mut documents, ("root", "lib", &[]), &[&stranger]);
-        let refused = documents.closure(root, Side::Target);
+        let refused = documents.closures(root, Side::Target);
         assert_eq!(refused, Err(NoClosure::Unpublished("stranger".into())));
     }
 }

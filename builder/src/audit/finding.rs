@@ -148,6 +148,8 @@ pub enum Finding {
         stated_by: Vec<LogName>,
         why: String,
     },
+    /// The sample, or the rest of it, could not be built again.
+    NotRebuilt { why: String },
     /// A proof file that cannot be had.
     ProofMissing {
         log: LogName,
@@ -197,6 +199,7 @@ impl Finding {
             | Self::TileCut { .. }
             | Self::LaterVersion { .. }
             | Self::ObjectMissing { .. }
+            | Self::NotRebuilt { .. }
             | Self::ProofMissing { .. } => Severity::NotThere,
             Self::NotSigned { .. }
             | Self::NotFrozen { .. }
@@ -317,6 +320,7 @@ impl fmt::Display for Finding {
                     names(stated_by)
                 )
             }
+            Self::NotRebuilt { why } => write!(f, "the sample could not be built again: {why}"),
             Self::ProofMissing { log, unit_key, why } => {
                 write!(f, "{log}: the proof file of unit {unit_key} is missing: {why}")
             }

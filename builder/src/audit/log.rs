@@ -27,6 +27,12 @@ const MAX_TILE: u64 = WIDTH as u64 * 32;
 /// How many entries that were not seen before are read in one audit: a head is a few bytes, and its size any number.
 pub(super) const MAX_GROWTH: u64 = 1 << 24;
 
+/// After how many files that cannot be had a log is given up: one that serves nothing would be asked for all of it.
+const MAX_MISSING: usize = 64;
+
+/// How many bytes of one log are read at most; 2^24 leaves have a few more.
+const MAX_READ: u64 = 6 << 30;
+
 /// How much of an entry that is none is shown.
 const SHOWN: usize = 400;
 
@@ -262,12 +268,29 @@ impl Reader<'_> {
         let mut answers = stream::iter(wanted)
             .map(async |path| (path, self.tile(log, path).await))
             .buffered(AT_ONCE);
+        let mut read = 0;
         while let Some((path, answer)) = answers.next().await {
             match answer {
-                Ok(bytes) => drop(served.insert(path, bytes)),
+                Ok(bytes) => {
+                    read += bytes.len() as u64;
+                    served.insert(path, bytes);
+                }
                 Err(finding) => missing.push(finding),
             }
+            // The bundles that are left out here keep the tree from being settled: nothing of it is believed.
+            if missing.len() >= MAX_MISSING {
+                break;
+            }
+            if read > MAX_READ {
+                missing.push(Finding::TileMissing {
+                    log: log.clone(),
+                    tile: path,
+                    why: "what comes before it is more than one audit reads".to_owned(),
+                });
+                break;
+            }
         }
+        drop(answers);
         let mut read = Vec::new();
         for path in &paths {
             let mut entries = None;
@@ -314,6 +337,7 @@ impl Reader<'_> {
     ) {
         let log = audit.name.clone();
         let log = &log;
+        let mut missing = 0;
         let mut answers = stream::iter(tile::hashes(tree, checked))
             .map(async |(path, right)| match served.get(&path) {
                 Some(bytes) => (path, right, Ok(bytes.clone())),
@@ -332,7 +356,13 @@ impl Reader<'_> {
                         index: first_index(path) + differs.unwrap_or_default() as u64,
                     });
                 }
-                Err(finding) => audit.findings.push(finding),
+                Err(finding) => {
+                    audit.findings.push(finding);
+                    missing += 1;
+                    if missing >= MAX_MISSING {
+                        break;
+                    }
+                }
             }
         }
     }

@@ -158,23 +158,25 @@ impl Rebuilder<'_> {
         let (mut planned, mut likeliest) = (Vec::new(), None);
         let mut why = String::new();
         for (side, profile) in self.guesses(key) {
-            let packages = self.documents.closure(key, side).map_err(|error| because(&error))?;
-            let request = Request {
-                version: 1,
-                toolchain: self.tools.cargo.toolchain().name().clone(),
-                target: None,
-                profile,
-                profile_table: ProfileTable::default(),
-                packages,
-                plan_ids: vec![],
-            };
-            let folder = self.work.join("planned");
-            match Generated::prepare(&self.tools.cargo, request, &folder) {
-                Ok(generated) if generated.plans.iter().any(|plan| hinted.contains(&plan.plan_id)) => {
-                    planned.push(generated.request);
+            let closures = self.documents.closures(key, side).map_err(|error| because(&error))?;
+            for packages in closures {
+                let request = Request {
+                    version: 1,
+                    toolchain: self.tools.cargo.toolchain().name().clone(),
+                    target: None,
+                    profile,
+                    profile_table: ProfileTable::default(),
+                    packages,
+                    plan_ids: vec![],
+                };
+                let folder = self.work.join("planned");
+                match Generated::prepare(&self.tools.cargo, request, &folder) {
+                    Ok(generated) if generated.plans.iter().any(|plan| hinted.contains(&plan.plan_id)) => {
+                        planned.push(generated.request);
+                    }
+                    Ok(generated) => likeliest = likeliest.or(Some(generated.request)),
+                    Err(error) => why = because(&error),
                 }
-                Ok(generated) => likeliest = likeliest.or(Some(generated.request)),
-                Err(error) => why = because(&error),
             }
         }
         if planned.is_empty() {

@@ -11,6 +11,7 @@ use sealift_policy::trust::TrustPolicy;
 
 use super::{Outcome, build, clock, print, runtime};
 use crate::audit::choice::Seed;
+use crate::audit::finding::Finding;
 use crate::audit::rebuild::{self, Rebuilder, Rebuilt};
 use crate::audit::record::Record;
 use crate::audit::report::{Report, Reported, verdict};
@@ -43,9 +44,14 @@ pub(super) fn run(options: &cli::Audit) -> anyhow::Result<Outcome> {
     let mut found = runtime.block_on(audit::audit(&service, &policy, &record, scope))?;
     let mut rebuilt = Vec::new();
     if options.sample > 0 {
-        let (units, besides) = rebuild(options, &record, &service, &runtime, &found, scope.seed)?;
-        rebuilt = units;
-        found.looked_at.rebuilt_besides = besides;
+        let mut sample = Sample::default();
+        // What was read is reported whatever becomes of the sample.
+        if let Err(error) = sample.rebuild(options, &record, &service, &runtime, &found, scope.seed) {
+            let why = format!("{error:#}");
+            found.findings.push(Finding::NotRebuilt { why });
+        }
+        found.looked_at.rebuilt_besides = sample.besides;
+        rebuilt = sample.rebuilt;
     }
     let mut findings: Vec<Reported> = found.findings.into_iter().map(Reported::from).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -85,45 +91,55 @@ pub(super) fn run(options: &cli::Audit) -> anyhow::Result<Outcome> {
 
 const MISBEHAVIOUR: u8 = 3;
 
-/// Builds a sample again; also gives how many other units came out as they were logged.
-fn rebuild(
-    options: &cli::Audit,
-    record: &Record,
-    service: &Service,
-    runtime: &tokio::runtime::Runtime,
-    found: &Audit,
-    seed: Seed,
-) -> anyhow::Result<(Vec<Rebuilt>, u64)> {
-    let tools = build::tools(record.root(), &record.root().join("cargo-home"), options.no_sandbox)?;
-    let (agreed, documents) = rebuild::known(record, &found.agreed)?;
-    let rebuilder = Rebuilder {
-        tools: &tools,
-        service,
-        runtime,
-        agreed,
-        documents,
-        work: record.root().join("work"),
-        jobs: std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    let comparable = rebuilder.comparable();
-    say(&format!(
-        "{} of {} units are of this machine's toolchain; {} of them are built again",
-        comparable.len(),
-        rebuilder.agreed.len(),
-        options.sample.min(comparable.len())
-    ));
-    let (mut rebuilt, mut besides): (Vec<Rebuilt>, u64) = (Vec::new(), 0);
-    for key in seed.choose(comparable, UnitKey::to_string, options.sample) {
-        let built = rebuilder.rebuild(key)?;
-        besides += built.besides;
-        for unit in built.rebuilt {
-            say(&unit.to_string());
-            if rebuilt.iter().all(|known| known.unit_key != unit.unit_key) {
-                rebuilt.push(unit);
+/// What was built again.
+#[derive(Debug, Default)]
+struct Sample {
+    rebuilt: Vec<Rebuilt>,
+    /// How many other units came out as they were logged.
+    besides: u64,
+}
+
+impl Sample {
+    /// Builds a sample. What there is of it stays when the rest fails.
+    fn rebuild(
+        &mut self,
+        options: &cli::Audit,
+        record: &Record,
+        service: &Service,
+        runtime: &tokio::runtime::Runtime,
+        found: &Audit,
+        seed: Seed,
+    ) -> anyhow::Result<()> {
+        let tools = build::tools(record.root(), &record.root().join("cargo-home"), options.no_sandbox)?;
+        let (agreed, documents) = rebuild::known(record, &found.agreed)?;
+        let rebuilder = Rebuilder {
+            tools: &tools,
+            service,
+            runtime,
+            agreed,
+            documents,
+            work: record.root().join("work"),
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let comparable = rebuilder.comparable();
+        say(&format!(
+            "{} of {} units are of this machine's toolchain; {} of them are built again",
+            comparable.len(),
+            rebuilder.agreed.len(),
+            options.sample.min(comparable.len())
+        ));
+        for key in seed.choose(comparable, UnitKey::to_string, options.sample) {
+            let built = rebuilder.rebuild(key)?;
+            self.besides += built.besides;
+            for unit in built.rebuilt {
+                say(&unit.to_string());
+                if self.rebuilt.iter().all(|known| known.unit_key != unit.unit_key) {
+                    self.rebuilt.push(unit);
+                }
             }
         }
+        Ok(())
     }
-    Ok((rebuilt, besides))
 }
 
 /// The auditor's key; the first audit makes it.

@@ -48,7 +48,8 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// When the file system fails.
 pub fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
+    // The parent of a bare name is the empty path: the folder in which this runs.
+    if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
     if let Some(parent) = folder.parent() {
@@ -77,6 +78,15 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_of_a_bare_name_is_made_where_this_runs() {
+        // Only the name that cannot be made: nothing is to be left in the folder of the sources.
+        create_folder(Path::new("")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        create_folder(&folder.path().join("a/b")).unwrap();
+        assert!(folder.path().join("a/b").is_dir());
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_else_is_left() {

@@ -26,7 +26,7 @@ use sealift_policy::digest::PlanId;
 use sealift_policy::log::VerifiedCheckpoint;
 use sealift_policy::name::{OperatorName, Toolchain};
 use sealift_policy::trust::TrustPolicy;
-use sealift_policy::wire::{KnownHead, LookupRequest, LookupResponse, MAX_LOOKUP_IDS};
+use sealift_policy::wire::{KnownHead, LogState, LookupRequest, LookupResponse, MAX_LOOKUP_IDS};
 
 use crate::cargo::Network;
 use crate::heads::{Heads, Log};
@@ -157,6 +157,10 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     fetched.event.bytes = remote.budget().received();
     refreshed?;
     let mut answer = answer;
+    let is_of_another_log = |log: &LogState| trusted.policy().log(&log.operator, log.epoch).is_none();
+    if (answer.as_ref()).is_ok_and(|answer| answer.logs.iter().any(is_of_another_log)) {
+        trusted.renew(order, &remote, fetched).await?;
+    }
     let now = Question::new(trusted.policy(), &heads);
     if !now.is_about_the_logs_of(&question) {
         question = now;
@@ -177,7 +181,7 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     let begin = Instant::now();
     let accepted = accept_heads(order, &heads, logs, known, &answer.logs, fetched)?;
     let mut selection = check_offers(order, policy, &deposit, &accepted, &missing, answer, fetched);
-    let mut verifying = begin.elapsed();
+    let (mut verifying, mut hashes) = (begin.elapsed(), Duration::ZERO);
     remote.budget().allow_downloads(Duration::from_millis(
         // Unsigned numbers: they may be anything.
         (selection.offers.iter()).fold(0_u64, |sum, offer| sum.saturating_add(offer.compile_ms)),
@@ -199,12 +203,14 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
             match result {
                 Ok(hashing) => {
                     verifying += hashing;
+                    hashes += hashing;
                     fetched.event.fetched += 1;
                 }
                 Err(Failed::Elsewhere) => fetched.event.present += 1,
                 Err(failed) => fetched.note(offer, failed, &remote, order.watch),
             }
             fetched.event.verify_us = micros(verifying);
+            fetched.event.hash_us = micros(hashes);
         }
     };
     tokio::select! {

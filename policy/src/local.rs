@@ -255,6 +255,9 @@ pub struct PrefetchEvent {
     pub wall_ms: u64,
     /// Time spent on signatures, proofs and hashing, in microseconds.
     pub verify_us: u64,
+    /// How much of it was hashing what was downloaded.
+    #[serde(default)]
+    pub hash_us: u64,
     /// Why the prefetch ended early.
     pub problems: Vec<String>,
     /// The same in a word.

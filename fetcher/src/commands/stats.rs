@@ -178,7 +178,15 @@ fn text(tally: &Tally, totals: &Totals) -> String {
             seconds(time.prefetch_ms)
         ),
     );
-    row(&mut text, "verification", milliseconds(time.verification_us));
+    row(
+        &mut text,
+        "verification",
+        format!(
+            "{}, {} of it hashing",
+            milliseconds(time.verification_us),
+            milliseconds(time.hashing_us)
+        ),
+    );
     row(
         &mut text,
         "wrapper",
@@ -221,6 +229,7 @@ mod tests {
             bytes: 5000,
             wall_ms: 1234,
             verify_us: 5678,
+            hash_us: 4321,
             problems: vec!["nothing arrived for 2.0 s".into()],
             ..PrefetchEvent::default()
         });
@@ -235,7 +244,7 @@ mod tests {
         fetched         4.8 KiB
         put in place    0 B: 0 B shared with the local store, 0 B copied
         prefetch        2 units in 1.2 s
-        verification    5.6 ms
+        verification    5.6 ms, 4.3 ms of it hashing
         wrapper         0.0 ms median for a hit
         compiling saved 0.0 s of one core, as compiling the reused units took where it was measured
         all builds      1: 0 of 0 units reused, 4.8 KiB fetched, 0.0 s of compiling saved

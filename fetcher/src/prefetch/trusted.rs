@@ -17,9 +17,15 @@ use crate::tuf::{Follow, NotFollowed};
 /// Whom a prefetch believes.
 pub(super) struct Trusted<'a> {
     policy: Cow<'a, TrustPolicy>,
-    /// What is still to be followed before anything is believed.
-    due: Option<Follow<'a>>,
+    /// What can still be followed, and is not known to be as it is now.
+    follow: Option<Follow<'a>>,
+    /// Whether it has to be followed before anything is believed.
+    is_due: bool,
 }
+
+/// For how long nobody asks again whatever a store's answer looks like, in seconds: one that names strange logs for ever
+/// is not to cost more.
+pub(super) const RECENT: u64 = 60;
 
 impl<'a> Trusted<'a> {
     /// Whom what is here says to believe; `None` where a repository was never followed. What a state that is due says
@@ -28,10 +34,12 @@ impl<'a> Trusted<'a> {
         match order.trust {
             Trust::Policy(policy) => Some(Self {
                 policy: Cow::Borrowed(policy),
-                due: None,
+                follow: None,
+                is_due: false,
             }),
             Trust::Tuf(follow) => follow.known().map(|state| Self {
-                due: state.is_due(follow.now).then_some(follow),
+                is_due: state.is_due(follow.now),
+                follow: state.is_older_than(RECENT, follow.now).then_some(follow),
                 policy: Cow::Owned(state.policy),
             }),
         }
@@ -46,12 +54,16 @@ impl<'a> Trusted<'a> {
             Trust::Policy(policy) => Cow::Borrowed(policy),
             Trust::Tuf(follow) => Cow::Owned(followed(&follow, order, remote, fetched).await?),
         };
-        Ok(Self { policy, due: None })
+        Ok(Self {
+            policy,
+            follow: None,
+            is_due: false,
+        })
     }
 
     /// Whether the repository has to be asked before anything is downloaded.
     pub(super) fn is_due(&self) -> bool {
-        self.due.is_some()
+        self.is_due
     }
 
     /// Who is believed, once [`Self::refresh`] has ended well.
@@ -69,7 +81,24 @@ impl<'a> Trusted<'a> {
         remote: &Arc<Remote>,
         fetched: &mut Fetched,
     ) -> Result<(), String> {
-        if let Some(follow) = self.due.take() {
+        if std::mem::take(&mut self.is_due) {
+            return self.renew(order, remote, fetched).await;
+        }
+        Ok(())
+    }
+
+    /// Follows the repository, unless that was done just now: the store speaks of logs that the policy does not name, as
+    /// it does when an operator's key was replaced.
+    ///
+    /// # Errors
+    /// As [`Self::refresh`].
+    pub(super) async fn renew(
+        &mut self,
+        order: &Order<'_>,
+        remote: &Arc<Remote>,
+        fetched: &mut Fetched,
+    ) -> Result<(), String> {
+        if let Some(follow) = self.follow.take() {
             self.policy = Cow::Owned(followed(&follow, order, remote, fetched).await?);
         }
         Ok(())

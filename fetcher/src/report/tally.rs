@@ -75,6 +75,8 @@ pub(crate) struct Times {
     pub(crate) compiling_ms: u64,
     /// Signatures, proofs and hashes of prefetches, in microseconds.
     pub(crate) verification_us: u64,
+    /// How much of it was hashing, in microseconds.
+    pub(crate) hashing_us: u64,
     /// Wall time of prefetches, in milliseconds.
     pub(crate) prefetch_ms: u64,
 }
@@ -124,6 +126,7 @@ impl Tally {
         for prefetch in prefetches(events) {
             tally.bytes_fetched += prefetch.bytes;
             tally.time.verification_us += prefetch.verify_us;
+            tally.time.hashing_us += prefetch.hash_us;
             tally.time.prefetch_ms += prefetch.wall_ms;
             tally.prefetch.planned += prefetch.planned;
             tally.prefetch.present += prefetch.present;
@@ -237,6 +240,7 @@ mod tests {
             bytes: 12_902_000,
             wall_ms: 500,
             verify_us: 4000,
+            hash_us: 1500,
             refused: vec![refused("forged", true), refused("lonely", false)],
             ..PrefetchEvent::default()
         };
@@ -322,6 +326,7 @@ mod tests {
             "saved_ms": 3000,
             "compiling_ms": 3000,
             "verification_us": 4000,
+            "hashing_us": 1500,
             "prefetch_ms": 500
           },
           "prefetch": {

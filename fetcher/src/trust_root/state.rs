@@ -89,8 +89,13 @@ impl TrustState {
 
     /// Whether the repository has to be asked before anything more is downloaded.
     pub fn is_due(&self, now: i64) -> bool {
+        self.check(now).is_err() || self.is_older_than(FRESH, now)
+    }
+
+    /// Whether it is that many seconds since the repository was asked; also where the clock says that it is to be asked.
+    pub fn is_older_than(&self, seconds: u64, now: i64) -> bool {
         let age = u64::try_from(now).ok().and_then(|now| now.checked_sub(self.updated));
-        self.check(now).is_err() || age.is_none_or(|age| age > FRESH)
+        age.is_none_or(|age| age > seconds)
     }
 
     /// Whether it counts at this time, in seconds since 1970.

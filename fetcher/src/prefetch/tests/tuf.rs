@@ -11,6 +11,7 @@ use sealift_policy::tuf::{MAX_METADATA, TargetFile, TufFile};
 use super::repository::{LATER, PAST, Repository, key, signed};
 use super::world::{NOW, World};
 use super::*;
+use crate::prefetch::trusted::RECENT;
 use crate::trust_root::{FRESH, PinnedRoot, STATE_FILE, TrustRoot};
 
 /// When what was followed at `NOW` is due again.
@@ -103,6 +104,27 @@ async fn a_policy_by_tuf_is_followed_first_and_then_beside_the_lookup() {
     let mut asked = scene.requests();
     asked.sort_unstable();
     assert_eq!(asked, ["metadata/2.root.json", "metadata/timestamp.json"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_speaks_of_a_log_that_the_policy_does_not_name_has_it_followed_within_the_hour() {
+    let mut scene = Scene::new().await;
+    let both = scene.repository.policy.clone();
+    let one = scene.world.policy_with(|policy| policy.operators.truncate(1));
+    scene.repository.policy = serde_json::to_vec(&one).unwrap();
+    scene.repository.publish();
+    scene.serve();
+    assert_eq!(scene.fetch(NOW).await.event.fetched, 2, "the proc macro needs two operators");
+    scene.repository.policy = both;
+    scene.repository.publish();
+    scene.serve();
+    // A minute must pass: the store may name strange logs for ever.
+    scene.requests();
+    assert_eq!(scene.fetch(NOW + RECENT).await.event.fetched, 0);
+    assert_eq!(scene.requests(), [""; 0]);
+    let later = scene.fetch(NOW + RECENT + 1).await;
+    assert_eq!(later.event.fetched, 1, "{:?}", later.event);
+    assert!(later.alarms.is_empty() && !scene.requests().is_empty());
 }
 
 /// What a forgery is met with.

@@ -22,7 +22,7 @@ use sealift_policy::log::Tree;
 use sealift_policy::log::{Checkpoint, ConsistencyProof, LeafIndex, LogSigner, Origin, TreeHash, TreeSize};
 use sealift_policy::manifest::{Manifest, Output, Role};
 use sealift_policy::trust::PolicyDocument;
-use sealift_policy::wire::{LogState, LookupResponse, ManifestRecord, PlanHint, UnitRecord, Voucher};
+use sealift_policy::wire::{LookupResponse, ManifestRecord, PlanHint, UnitRecord, Voucher};
 use serde_json::json;
 
 use super::super::*;

@@ -214,7 +214,7 @@ impl Run {
         let text = std::str::from_utf8(printed).map_err(|_| NotKept::Run(NotShared::NotUtf8))?;
         let printed = remap::to_canonical_paths(&stdout::instructions_in(text), &self.places);
         let instructions = self.instructions(printed.as_bytes()).map_err(NotKept::Run)?;
-        if let Some(name) = self.undeclared(|name| instructions.env.iter().any(|declared| declared == name)) {
+        if let Some(name) = self.undeclared(|name| instructions.env.contains(name)) {
             return Err(NotKept::Undeclared(name));
         }
         self.find_local_path("stdout", printed.as_bytes())?;
@@ -325,11 +325,8 @@ impl Run {
 
     /// What it declared to have read and is not in the key, each once.
     fn env_deps(&self, instructions: &Instructions) -> Result<Vec<EnvDep>, NotKept> {
-        let mut names: Vec<_> = instructions.env.iter().filter(|name| !run::env_counts(name)).collect();
-        names.sort();
-        names.dedup();
+        let names = instructions.env.iter().filter(|name| !run::env_counts(name));
         names
-            .into_iter()
             .map(|name| {
                 let value = Env::process().raw(name).map(|value| value.into_string()).transpose();
                 let value = value.map_err(|_| NotKept::Unreadable(format!("`{name}` is not UTF-8")))?;

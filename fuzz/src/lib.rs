@@ -30,10 +30,11 @@ pub struct Target {
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     target("archive", archive::archive),
     target("checkpoint", log::checkpoint),
     target("dep_info", call::dep_info),
+    target("evidence", log::evidence),
     target("frame", stored::frame),
     target("invocation", call::invocation),
     target("key_document", documents::key_document),

@@ -2,6 +2,7 @@
 //!
 //! Must not know how inputs are found.
 
+use sealift_policy::evidence::Evidence;
 use sealift_policy::log::cosignature::WitnessVerifier;
 use sealift_policy::log::note::{MAX_BYTES, MAX_SIGNATURES, SignedNote};
 use sealift_policy::log::tile::{TileKind, WIDTH, append};
@@ -74,6 +75,27 @@ pub fn checkpoint(data: &[u8]) {
     let verified = read.verify(verifier).expect("what is signed is believed");
     assert_eq!(verified.checkpoint(), &own);
     assert_eq!(verified.as_bytes(), signed.as_bytes());
+}
+
+/// Evidence reads back as it is written, and none of it convicts a log whose key has signed one history.
+pub fn evidence(data: &[u8]) {
+    let Ok(evidence) = Evidence::parse(data) else { return };
+    let file = evidence.to_file();
+    assert_eq!(
+        Evidence::parse(file.as_bytes()).expect("what is written reads back"),
+        evidence
+    );
+    let keys: Vec<_> = WORLD
+        .makers
+        .iter()
+        .map(|maker| maker.signer.verifier().clone())
+        .collect();
+    if let Ok(finding) = evidence.judge(&keys) {
+        assert!(!finding.is_proof(), "an honest log is convicted: {finding:?}");
+    }
+    // Whoever judges by the keys that the file names asks for trouble, and gets an answer.
+    let claimed: Vec<_> = evidence.claimed_keys().into_iter().cloned().collect();
+    let _ = evidence.judge(&claimed);
 }
 
 /// A proof file without its `extra` line has one spelling, and proves only what is in the tree.

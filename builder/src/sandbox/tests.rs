@@ -210,6 +210,23 @@ fn what_takes_too_long_or_prints_too_much_is_stopped_with_all_its_children() {
 }
 
 #[test]
+fn b1_what_forks_without_end_is_stopped() {
+    let place = place();
+    let started = Instant::now();
+    let few = Limits {
+        wall: Duration::from_millis(500),
+        processes: 64,
+        ..limits()
+    };
+    let (ended, _) = place.run_limited("while :; do sleep 100 & done", &few);
+    // By the number of processes where that can be bounded, by the time everywhere.
+    assert!(!matches!(ended, Ended::Exited(0)), "{ended:?}");
+    assert!(started.elapsed() < Duration::from_secs(30));
+    // The builder lives on.
+    assert_eq!(place.run("exit 0").0, Ended::Exited(0));
+}
+
+#[test]
 fn what_writes_too_much_is_stopped() {
     let place = place();
     let small = Limits {

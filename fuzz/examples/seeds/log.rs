@@ -1,10 +1,41 @@
 //! Notes, checkpoints, proofs, tiles. Must not know where seeds go.
 
 use sealift_fuzz::world::{NOW, WORLD};
+use sealift_policy::evidence::{Evidence, HeadPair, LoggedLeaf, StatementPair};
 use sealift_policy::log::tile::append;
 use sealift_policy::log::{Checkpoint, EntryBundle, LeafIndex, SignedCheckpoint, TlogProof, Tree, TreeHash, TreeSize};
 
 use crate::seed;
+
+fn evidence(head: &str) -> std::io::Result<()> {
+    let vkey = WORLD.makers[0].signer.verifier().clone();
+    let heads = Evidence::Heads(HeadPair {
+        vkey,
+        known: head.to_owned(),
+        offered: head.to_owned(),
+        consistency: vec![TreeHash::EMPTY.to_string()],
+        smaller_root_in_larger: Some(TreeHash::EMPTY),
+    });
+    seed("evidence", "heads", heads.to_file())?;
+    let leaves = WORLD
+        .makers
+        .iter()
+        .zip(WORLD.proofs())
+        .map(|(maker, proof)| LoggedLeaf {
+            vkey: maker.signer.verifier().clone(),
+            leaf: WORLD.leaf(),
+            proof: proof.proof,
+        });
+    let leaves: Vec<_> = leaves.collect();
+    if let [first, second] = &leaves[..] {
+        let statements = Evidence::Statements(StatementPair {
+            first: first.clone(),
+            second: second.clone(),
+        });
+        seed("evidence", "statements", statements.to_file())?;
+    }
+    Ok(())
+}
 
 pub(crate) fn log() -> std::io::Result<()> {
     for maker in &WORLD.makers {
@@ -51,6 +82,7 @@ pub(crate) fn log() -> std::io::Result<()> {
         let extra = proof.proof.replacen("\nindex", "\nextra AAAA\nindex", 1);
         seed("proof", &format!("extra-{}", proof.operator), extra)?;
     }
+    evidence(&text)?;
     let first = TlogProof {
         index: LeafIndex::try_from(0).expect("a small index"),
         proof: Default::default(),

@@ -5,13 +5,15 @@
 //! that this program does not know, from a stranger. Read as cargo reads it (`custom_build.rs`), in both forms.
 //! Must not know where things lie on any machine.
 
+use std::collections::BTreeSet;
+
 use crate::remap::OUT_DIR;
 
 /// What a run told cargo.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Instructions {
-    /// Variables that it declares by `rerun-if-env-changed`, in its order.
-    pub env: Vec<String>,
+    /// Variables that it declares by `rerun-if-env-changed`.
+    pub env: BTreeSet<String>,
 }
 
 /// Why a run is not shared.
@@ -100,7 +102,7 @@ pub fn check(output: &[u8], package: &str) -> Result<Instructions, NotShared> {
         }
         check_paths(line, package)?;
         match name {
-            "rerun-if-env-changed" => instructions.env.push(value.to_owned()),
+            "rerun-if-env-changed" => drop(instructions.env.insert(value.to_owned())),
             "rerun-if-changed" if is_file_of_package(value, package) => {}
             "rerun-if-changed" => return Err(NotShared::Always(value.to_owned())),
             "rustc-link-search" => {
@@ -173,7 +175,7 @@ mod tests {
              cargo:warning=CFLAGS: -ffile-prefix-map=/cargo/registry/1=/cargo/registry/1\n"
         );
         let instructions = verdict(&text).unwrap();
-        assert_eq!(instructions.env, ["CC", "CFLAGS"]);
+        assert_eq!(instructions.env, ["CC", "CFLAGS"].map(String::from).into());
     }
 
     #[test]

@@ -114,7 +114,11 @@ async fn a_store_that_speaks_of_a_log_that_the_policy_does_not_name_has_it_follo
     scene.repository.policy = serde_json::to_vec(&one).unwrap();
     scene.repository.publish();
     scene.serve();
-    assert_eq!(scene.fetch(NOW).await.event.fetched, 2, "the proc macro needs two operators");
+    assert_eq!(
+        scene.fetch(NOW).await.event.fetched,
+        2,
+        "the proc macro needs two operators"
+    );
     scene.repository.policy = both;
     scene.repository.publish();
     scene.serve();

@@ -22,6 +22,9 @@ use crate::runner;
 use crate::sharing::Sharing;
 use crate::store::Store;
 
+/// Begins the names of files that are not yet whole.
+const BESIDE: &str = ".sealift-";
+
 /// The time of now by the kernel's own clock: a more precise one would be ahead of the files that cargo writes next.
 pub const NOW: Timestamps = Timestamps {
     last_access: special(UTIME_OMIT),
@@ -68,7 +71,7 @@ impl Installer {
     /// Installs a stored file of this role at `destination`, replacing what is there, as rustc would. Says when the file
     /// was written, as seen before anybody else could.
     pub fn install(&mut self, stored: &Path, role: Role, destination: &Path) -> io::Result<Written> {
-        let placed = appear(destination, |beside| self.place(stored, role, beside))?;
+        let placed = self.place(stored, role, destination)?;
         self.in_place.bytes += placed.size;
         self.in_place.shared += if placed.is_shared { placed.size } else { 0 };
         Ok(placed.written)
@@ -80,18 +83,24 @@ impl Installer {
     }
 
     /// What was found out about sharing may be of yesterday, so each way falls back to the next.
-    fn place(&self, stored: &Path, role: Role, beside: &Path) -> io::Result<Placed> {
+    fn place(&self, stored: &Path, role: Role, destination: &Path) -> io::Result<Placed> {
         // As the compiler and the linker would ask for; the user's mask decides.
         let mode = if role.is_host_code() { 0o777 } else { 0o666 };
+        let cloned = |beside: &Path| Ok(Placed::of(&clone(stored, beside, mode)?.metadata()?, true));
         if self.sharing == Sharing::Clone
-            && let Ok(file) = clone(stored, beside, mode)
+            && let Ok(placed) = appear(destination, cloned)
         {
-            return Ok(Placed::of(&file.metadata()?, true));
+            return Ok(placed);
         }
-        if role == Role::Rlib && self.sharing != Sharing::Copy && fs::hard_link(stored, beside).is_ok() {
-            return Ok(Placed::of(&fs::metadata(beside)?, true));
+        if role == Role::Rlib
+            && self.sharing != Sharing::Copy
+            && let Ok(placed) = link(stored, destination)
+        {
+            return Ok(placed);
         }
-        Ok(Placed::of(&copy(stored, beside, mode)?.metadata()?, false))
+        appear(destination, |beside| {
+            Ok(Placed::of(&copy(stored, beside, mode)?.metadata()?, false))
+        })
     }
 }
 
@@ -133,11 +142,27 @@ pub fn write(destination: &Path, text: &str) -> io::Result<()> {
 /// Makes a file beside its destination and renames it, so that nobody ever sees a part of it or follows a link.
 fn appear<T>(destination: &Path, make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<T> {
     let folder = destination.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let beside = fresh::file(folder, ".sealift-", make)?;
+    let beside = fresh::file(folder, BESIDE, make)?;
     fs::rename(beside.path(), destination)?;
-    // What it may still name goes with it: renaming one hard link of a file over another keeps both.
-    let (made, _name) = beside.into_parts();
+    let (made, name) = beside.into_parts();
+    // It has the other name now: there is nothing to remove.
+    let _ = name.keep();
     Ok(made)
+}
+
+/// Gives a stored file one more name. Nothing lies there as a rule, since cargo removes libraries first.
+fn link(stored: &Path, destination: &Path) -> io::Result<Placed> {
+    let placed = Placed::of(&fs::metadata(stored)?, true);
+    match fs::hard_link(stored, destination) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let folder = destination.parent().ok_or(io::ErrorKind::InvalidInput)?;
+            let beside = fresh::file(folder, BESIDE, |beside| fs::hard_link(stored, beside))?;
+            fs::rename(beside.path(), destination)?;
+            // The first name goes with `beside`: renaming one link of a file over another keeps both.
+        }
+        linked => linked?,
+    }
+    Ok(placed)
 }
 
 /// Makes a file of its own that shares the stored one's blocks.

@@ -28,7 +28,7 @@ const MAX_TILE: u64 = WIDTH as u64 * 32;
 pub(super) const MAX_GROWTH: u64 = 1 << 24;
 
 /// After how many files that cannot be had a log is given up: one that serves nothing would be asked for all of it.
-const MAX_MISSING: usize = 64;
+pub(super) const MAX_MISSING: usize = 64;
 
 /// How many bytes of one log are read at most; 2^24 leaves have a few more.
 const MAX_READ: u64 = 6 << 30;

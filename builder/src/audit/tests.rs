@@ -467,6 +467,31 @@ fn a_head_of_more_than_one_audit_reads_is_named_and_nothing_of_it_is_fetched() {
 }
 
 #[test]
+fn a_log_that_serves_nothing_of_a_large_tree_is_given_up_after_some_files() {
+    let (store, alpha, beta, _) = world();
+    store.audit(&[&alpha, &beta]).assert_fine();
+    let head = Checkpoint {
+        size: (3 + 256 * 1000).try_into().unwrap(),
+        ..alpha.checkpoint().unverified().clone()
+    };
+    store.write(&alpha.head(), head.sign(&alpha.signer).unwrap().as_bytes());
+    let given = store.audit(&[&alpha, &beta]);
+    assert!(
+        (1..=log::MAX_MISSING).contains(&given.findings.len()),
+        "{}",
+        given.findings.len()
+    );
+    assert!(
+        given
+            .findings
+            .iter()
+            .all(|finding| matches!(finding, Finding::TileMissing { .. }))
+    );
+    assert_eq!(given.looked_at.leaves, 5, "all else was judged");
+    assert!(!given.logs[0].complete && given.logs[1].complete);
+}
+
+#[test]
 fn proofs_that_are_missing_of_another_leaf_or_under_a_forked_head_are_named() {
     let (store, alpha, beta, units) = world();
     let [first, second, third] = [0, 1, 2].map(|index: usize| alpha.proof(units[index].key()));

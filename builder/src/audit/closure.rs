@@ -23,8 +23,8 @@ pub enum Side {
     Host,
 }
 
-/// How many of the units that are said to have produced one library are tried.
-const MAX_CHOICES: usize = 4;
+/// How many ways of choosing among the units that are said to have produced a library are tried.
+const MAX_CHOICES: usize = 8;
 
 /// Key documents by what they are found by.
 #[derive(Debug, Default)]
@@ -82,14 +82,19 @@ impl Documents {
     /// When a dependency is none of the known units.
     pub fn closures(&self, root: UnitKey, side: Side) -> Result<Vec<Vec<RequestedPackage>>, NoClosure> {
         let most = self.libraries.values().map(BTreeSet::len).max().unwrap_or(1);
-        let mut closures = vec![];
-        for choice in 0..most.clamp(1, MAX_CHOICES) {
-            let closure = self.closure(root, side, choice)?;
-            if !closures.contains(&closure) {
-                closures.push(closure);
+        let choices = if most > 1 { MAX_CHOICES } else { 1 };
+        let (mut closures, mut failed) = (vec![], None);
+        for choice in 0..choices {
+            match self.closure(root, side, choice) {
+                Ok(closure) if closures.contains(&closure) => {}
+                Ok(closure) => closures.push(closure),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        Ok(closures)
+        match failed {
+            Some(error) if closures.is_empty() => Err(error),
+            _ => Ok(closures),
+        }
     }
 
     fn closure(&self, root: UnitKey, side: Side, choice: usize) -> Result<Vec<RequestedPackage>, NoClosure> {
@@ -180,7 +185,13 @@ impl Documents {
                 *key,
             )
         });
-        units.get(choice % units.len()).copied()
+        // The first choice is the likeliest of each. Of the others no library's goes with another's, so that whoever lies
+        // about several does not keep the right ones from being tried together.
+        let mixed = match choice {
+            0 => 0,
+            _ => usize::from(Digest::of(format!("{choice} {content}").as_bytes()).as_bytes()[0]),
+        };
+        units.get(mixed % units.len()).copied()
     }
 
     /// What is known of the package's build script: what it is compiled against belongs to the lock file, too.
@@ -329,14 +340,20 @@ mod tests {
         let (root, _) = add(&mut documents, ("root", "lib", &[]), &[&ident]);
         let closures = documents.closures(root, Side::Target).unwrap();
         assert!(shown(&closures[0]).contains(&"ident target std host - on ".to_owned()));
-        // Of the same name: then all are tried, whichever comes first.
+        assert!(closures.len() > 1, "others are tried, too");
+        // Of the same name, and one that is made from what nobody published: whichever comes first, the right one is tried.
+        let mut documents = Documents::default();
+        let (_, ident) = add(&mut documents, ("ident", "lib", &["std"]), &[]);
+        let (root, _) = add(&mut documents, ("root", "lib", &[]), &[&ident]);
         claims(&mut documents, ("ident", "lib", &["forged"]));
-        assert_eq!(documents.libraries[&content].len(), 8);
+        let stranger = json!({"content": {"rmeta": Digest::of(b"stranger")}, "name": "stranger"});
+        let (liar, _) = add(&mut documents, ("ident", "lib", &["std"]), &[&stranger]);
+        documents.libraries.entry(content).or_default().insert(liar);
+        assert_eq!(documents.libraries[&content].len(), 3);
         let closures = documents.closures(root, Side::Target).unwrap();
-        assert_eq!(closures.len(), MAX_CHOICES);
         let has_ident =
             |packages: &Vec<RequestedPackage>| shown(packages).contains(&"ident target std host - on ".to_owned());
-        assert!(closures[..2].iter().any(has_ident), "{ident_key}");
+        assert!(closures.iter().any(has_ident), "{ident_key}");
     }
 
     #[test]

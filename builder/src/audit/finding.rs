@@ -85,6 +85,8 @@ pub enum Finding {
         tile: TilePath,
         why: String,
     },
+    /// So many of its files cannot be had, or are so long, that the rest was not asked for.
+    GivenUp { log: LogName, why: String },
     /// A tile or an entry bundle that ends too early, or is too long.
     TileCut {
         log: LogName,
@@ -196,6 +198,7 @@ impl Finding {
             | Self::NotUsable { .. }
             | Self::GrownTooMuch { .. }
             | Self::TileMissing { .. }
+            | Self::GivenUp { .. }
             | Self::TileCut { .. }
             | Self::LaterVersion { .. }
             | Self::ObjectMissing { .. }
@@ -248,6 +251,7 @@ impl fmt::Display for Finding {
                 "{log}: a tree of {served} leaves after {known} were seen: more than one audit reads"
             ),
             Self::TileMissing { log, tile, why } => write!(f, "{log}: `{tile}` is missing: {why}"),
+            Self::GivenUp { log, why } => write!(f, "{log}: the rest of it was not looked at: {why}"),
             Self::TileCut { log, tile } => write!(f, "{log}: `{tile}` is cut off, or too long"),
             Self::TileChanged { log, tile, index } => {
                 write!(

@@ -30,8 +30,8 @@ pub(super) const MAX_GROWTH: u64 = 1 << 24;
 /// After how many files that cannot be had a log is given up: one that serves nothing would be asked for all of it.
 pub(super) const MAX_MISSING: usize = 64;
 
-/// How many bytes of one log are read at most; 2^24 leaves have a few more.
-const MAX_READ: u64 = 6 << 30;
+/// How many bytes of one log's entries are read at most; 2^24 leaves have 2.9 GB.
+const MAX_READ: u64 = 4 << 30;
 
 /// How much of an entry that is none is shown.
 const SHOWN: usize = 400;
@@ -263,34 +263,10 @@ impl Reader<'_> {
             bundles(from, size).collect()
         };
         let lowest = |path: &TilePath| TilePath::in_tree(TileKind::Hashes(0), path.index(), size);
-        let wanted = paths.iter().flat_map(|path| [Some(*path), lowest(path)]).flatten();
-        let (mut served, mut missing) = (BTreeMap::new(), vec![]);
-        let mut answers = stream::iter(wanted)
-            .map(async |path| (path, self.tile(log, path).await))
-            .buffered(AT_ONCE);
-        let mut read = 0;
-        while let Some((path, answer)) = answers.next().await {
-            match answer {
-                Ok(bytes) => {
-                    read += bytes.len() as u64;
-                    served.insert(path, bytes);
-                }
-                Err(finding) => missing.push(finding),
-            }
-            // The bundles that are left out here keep the tree from being settled: nothing of it is believed.
-            if missing.len() >= MAX_MISSING {
-                break;
-            }
-            if read > MAX_READ {
-                missing.push(Finding::TileMissing {
-                    log: log.clone(),
-                    tile: path,
-                    why: "what comes before it is more than one audit reads".to_owned(),
-                });
-                break;
-            }
-        }
-        drop(answers);
+        let mut served = BTreeMap::new();
+        let mut missing = self.fetch(log, paths.iter().copied(), &mut served).await;
+        // Of lowest tiles the check of all tiles says what is missing.
+        self.fetch(log, paths.iter().filter_map(lowest), &mut served).await;
         let mut read = Vec::new();
         for path in &paths {
             let mut entries = None;
@@ -313,8 +289,6 @@ impl Reader<'_> {
                 tile,
             });
         }
-        // Of lowest tiles, too, the check of all tiles says what is missing.
-        missing.retain(concerns_entries);
         let whole = paths
             .first()
             .map_or(known.entries.len(), |path| to_usize(first_index(*path)));
@@ -325,6 +299,37 @@ impl Reader<'_> {
             served,
             missing,
         }
+    }
+
+    /// Fetches files of a log. Gives those that are missing, and says if there were so many that others were not asked for.
+    async fn fetch(
+        self,
+        log: &LogName,
+        paths: impl Iterator<Item = TilePath>,
+        served: &mut BTreeMap<TilePath, Vec<u8>>,
+    ) -> Vec<Finding> {
+        let (mut missing, mut read) = (vec![], 0);
+        let mut answers = stream::iter(paths)
+            .map(async |path| (path, self.tile(log, path).await))
+            .buffered(AT_ONCE);
+        while let Some((path, answer)) = answers.next().await {
+            match answer {
+                Ok(bytes) => {
+                    read += bytes.len() as u64;
+                    served.insert(path, bytes);
+                }
+                Err(finding) => missing.push(finding),
+            }
+            let why = match () {
+                () if missing.len() >= MAX_MISSING => format!("{MAX_MISSING} files of it cannot be had"),
+                () if read > MAX_READ => "its entries are longer than one audit reads".to_owned(),
+                () => continue,
+            };
+            let log = log.clone();
+            missing.push(Finding::GivenUp { log, why });
+            break;
+        }
+        missing
     }
 
     /// Compares every tile of hashes that the tree has and its beginning had not.
@@ -360,6 +365,10 @@ impl Reader<'_> {
                     audit.findings.push(finding);
                     missing += 1;
                     if missing >= MAX_MISSING {
+                        audit.findings.push(Finding::GivenUp {
+                            log: log.clone(),
+                            why: format!("{MAX_MISSING} tiles of hashes cannot be had"),
+                        });
                         break;
                     }
                 }
@@ -470,10 +479,11 @@ fn either(log: &LogName, (tile, index): (TilePath, u64)) -> Finding {
 }
 
 fn concerns_entries(finding: &Finding) -> bool {
-    matches!(
-        finding,
-        Finding::TileMissing { tile, .. } | Finding::TileCut { tile, .. } if tile.kind() == TileKind::Entries
-    )
+    match finding {
+        Finding::GivenUp { .. } => true,
+        Finding::TileMissing { tile, .. } | Finding::TileCut { tile, .. } => tile.kind() == TileKind::Entries,
+        _ => false,
+    }
 }
 
 fn first_index(path: TilePath) -> u64 {

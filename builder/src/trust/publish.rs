@@ -291,11 +291,17 @@ pub fn check(folder: &Folder, to: &Path) -> Result<(), TrustError> {
             continue;
         };
         let path = file.to_string();
-        if durable::read(&from.join(&path))? != durable::read(&to.join(&path))? {
+        let served = durable::read(&to.join(&path))?.filter(|bytes| is_json(bytes));
+        if served.is_some() && served != durable::read(&from.join(&path))? {
             return Err(TrustError::Other(to.join(path)));
         }
     }
     Ok(())
+}
+
+/// What is cut off or overwritten is none, and is replaced.
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 /// Copies the repository to where it is served: below `v1/tuf` of the folder of a service or web server.

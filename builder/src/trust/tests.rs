@@ -293,6 +293,12 @@ async fn what_is_served_under_a_version_is_never_replaced_by_something_else() {
     let refused = ceremony.write(&NewTargets::default(), NOW).await;
     assert!(matches!(refused, Err(TrustError::Other(_))), "{refused:?}");
     fs_err::remove_file(served.join("2.snapshot.json")).unwrap();
+    // One that was cut off is mended.
+    let snapshot = served.join("1.snapshot.json");
+    let good = fs_err::read(&snapshot).unwrap();
+    fs_err::write(&snapshot, &good[..good.len() / 2]).unwrap();
+    publish::copy(&ceremony.folder, &ceremony.served).unwrap();
+    assert_eq!(fs_err::read(&snapshot).unwrap(), good);
     // A crash between signing and copying is healed by the next call.
     let nothing = NewTargets::default();
     publish::sign(&ceremony.folder, &nothing, LIFETIMES, NOW).await.unwrap();

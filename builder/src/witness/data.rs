@@ -110,8 +110,8 @@ impl WitnessData {
     /// Keeps both heads and the proof between them. That this fails changes nothing: the refusal stands.
     ///
     /// Anybody can send heads that a log has signed with hashes that do not belong to them. What proves nothing so never
-    /// takes the place of what does: of each log there is one such file, the last, for people to look at; and none where
-    /// both heads are the same.
+    /// takes the place of what does: of each log there is one such file, the first, until somebody removes it; and none
+    /// where both heads are the same. So nobody makes a witness write again and again.
     pub fn keep_evidence(&self, request: &VerifiedRequest<'_>, known: &VerifiedCheckpoint) {
         let text = |head: &VerifiedCheckpoint| String::from_utf8_lossy(head.as_bytes()).into_owned();
         let evidence = Evidence::Heads(HeadPair {
@@ -137,6 +137,7 @@ impl WitnessData {
                 }
                 format!("{proofs}{}.json", Digest::of(file.as_bytes()).short())
             }
+            _ if folder.join(format!("{log}-unproven.json")).exists() => return,
             _ => format!("{log}-unproven.json"),
         };
         let _ = durable::write(&folder.join(name), file.as_bytes());

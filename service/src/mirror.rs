@@ -19,7 +19,7 @@ use sealift_policy::log::tile::{TileKind, WIDTH};
 use sealift_policy::log::{EntryBundle, SignedCheckpoint, TilePath, TreeSize};
 use sealift_policy::manifest::Manifest;
 use sealift_policy::provenance::{Bundle, bundle as provenance};
-use sealift_policy::trust::LogPosition;
+use sealift_policy::trust::{LogPosition, TrustPolicy};
 use sealift_policy::tuf::TufFile;
 use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedUnit, UnitHint};
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -210,14 +210,13 @@ impl Origin {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        let policy = app.policy();
-        let needs_provenance = |index| {
-            let epoch = log.name.epoch;
-            policy.is_some_and(|policy| policy.needs_provenance(&log.name.operator, LogPosition { epoch, index }))
+        let provenance = match app.policy() {
+            Some(policy) if policy.provenance(&log.name.operator).is_some() => {
+                let numbered = (old_size.value()..).zip(units.iter().map(|(unit, _)| unit));
+                self.provenance(log, policy, numbered).await?
+            }
+            _ => Vec::new(),
         };
-        let attested = (old_size.value()..).zip(&units);
-        let attested = attested.filter(|(index, _)| needs_provenance(*index));
-        let provenance = self.provenance(log, attested.map(|(_, (unit, _))| unit)).await?;
         let mut wanted = BTreeSet::new();
         let outputs = units.iter().flat_map(|(_, manifest)| admit::outputs(manifest));
         let outputs: Vec<_> = outputs.filter(|output| wanted.insert(output.content.sha256)).collect();
@@ -243,16 +242,23 @@ impl Origin {
     async fn provenance(
         &self,
         log: &ServedLog,
-        units: impl Iterator<Item = &SubmittedUnit>,
+        policy: &TrustPolicy,
+        units: impl Iterator<Item = (u64, &SubmittedUnit)>,
     ) -> Result<Vec<String>, MirrorError> {
+        let epoch = log.name.epoch;
         let mut spoken_of = BTreeSet::new();
         let mut bundles = Vec::new();
-        for manifest in units.map(|unit| Digest::of(unit.manifest.as_bytes())) {
+        for (index, unit) in units {
+            let manifest = Digest::of(unit.manifest.as_bytes());
             if spoken_of.contains(&manifest) {
                 continue;
             }
             let path = ObjectPath::Provenance(manifest, log.name.operator.clone());
             let bytes = self.get(&path, provenance::MAX_BUNDLE).await?;
+            // What was logged before any was asked for may have one.
+            if bytes.is_none() && !policy.needs_provenance(&log.name.operator, LogPosition { epoch, index }) {
+                continue;
+            }
             let bundle = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
             let parsed = bundle.as_ref().and_then(|text| Bundle::parse(text.as_bytes()).ok());
             let (Some(bundle), Some(parsed)) = (bundle, parsed) else {

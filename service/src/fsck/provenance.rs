@@ -1,24 +1,33 @@
 //! The provenance bundles: each is that of a manifest that its operator states, and signed by the key that the policy names.
 //!
-//! Must not know how bundles are verified. What has no bundle was admitted before the policy asked for one.
+//! Must not know how bundles are verified. What needs none by the policy may have none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::document::UnitDocument;
 use sealift_policy::layout::{MAX_DOCUMENT, ObjectPath};
 use sealift_policy::name::OperatorName;
 use sealift_policy::provenance::bundle::MAX_BUNDLE;
-use sealift_policy::trust::TrustPolicy;
+use sealift_policy::trust::{LogPosition, TrustPolicy};
 
 use super::{Check, FsckError};
 use crate::frame;
 
 pub(super) fn check(check: &mut Check, files: &[String], policy: Option<&TrustPolicy>) -> Result<(), FsckError> {
     let mut stated: BTreeMap<(Digest, OperatorName), UnitKey> = BTreeMap::new();
+    let mut needed = BTreeSet::new();
     for (unit, claims) in &check.stated {
         for claim in claims {
-            stated.insert((claim.manifest, claim.log.operator.clone()), *unit);
+            let at = LogPosition {
+                epoch: claim.log.epoch,
+                index: claim.index.value(),
+            };
+            let id = (claim.manifest, claim.log.operator.clone());
+            if policy.is_some_and(|policy| policy.needs_provenance(&claim.log.operator, at)) {
+                needed.insert(id.clone());
+            }
+            stated.insert(id, *unit);
         }
     }
     for file in files {
@@ -29,6 +38,7 @@ pub(super) fn check(check: &mut Check, files: &[String], policy: Option<&TrustPo
             check.finding(file, "does not belong here");
             continue;
         };
+        needed.remove(&(manifest, operator.clone()));
         let Some(unit) = stated.get(&(manifest, operator.clone())) else {
             check.note(file, "no leaf speaks of it, as an interrupted submission leaves it");
             continue;
@@ -48,6 +58,10 @@ pub(super) fn check(check: &mut Check, files: &[String], policy: Option<&TrustPo
         if let Err(rejection) = verified {
             check.finding(file, crate::error::chain(&rejection));
         }
+    }
+    for (manifest, operator) in needed {
+        let file = ObjectPath::Provenance(manifest, operator).to_string();
+        check.finding(file.trim_start_matches('/'), "is missing");
     }
     Ok(())
 }

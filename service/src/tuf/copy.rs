@@ -3,8 +3,9 @@
 //! Owns that only what follows from the pinned root is written, never anything older than what is here, and in an order
 //! in which a reader always finds what the timestamp names. Must not know how files are fetched.
 //!
-//! A copy begins at the newest root that is here, as a client does: whoever begins at an older one takes each rotated key
-//! for a new one every time, and forgets by the rules of TUF (section 5.3.11) what it had seen.
+//! A copy begins at the newest root that is here, as a client does, or at the one by which the timestamp here was believed
+//! where a copy was interrupted: whoever begins at an older one takes each rotated key for a new one every time, and
+//! forgets by the rules of TUF (section 5.3.11) what it had seen; whoever begins at a newer one never forgets it.
 
 use std::io;
 
@@ -12,7 +13,7 @@ use futures::future::BoxFuture;
 use sealift_policy::layout::ObjectPath;
 use sealift_policy::tuf::{TargetFile, TufFile};
 use tough::ExpirationEnforcement;
-use tough::schema::{Role as _, Root, Signed};
+use tough::schema::{Role as _, Root, Signed, Snapshot, Timestamp};
 
 use super::files::Files;
 use super::{TufError, follow, target};
@@ -83,15 +84,34 @@ fn remember(store: &dyn ObjectStore, seen: &std::path::Path) -> io::Result<()> {
 }
 
 fn stored(store: &dyn ObjectStore, file: TufFile) -> io::Result<Option<Vec<u8>>> {
-    match store.open(&ObjectPath::Tuf(file))? {
-        Some(object) => object.read_all(file.limit()).map(Some),
-        None => Ok(None),
+    let Some(object) = store.open(&ObjectPath::Tuf(file))? else {
+        return Ok(None);
+    };
+    match object.read_all(file.limit()) {
+        // Too long to be one: the copy replaces it.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        read => read.map(Some),
     }
 }
 
-/// The newest root that is here and that follows from the pinned one, step by step: each signed by the keys of the one
-/// before it and by its own.
+/// The newest root that is here, that follows from the pinned one, step by step (each signed by the keys of the one before
+/// it and by its own), and by which what is here was believed.
 fn newest(store: &dyn ObjectStore, pinned: &[u8]) -> io::Result<Vec<u8>> {
+    let timestamp = stored(store, TufFile::Timestamp)?;
+    let timestamp = timestamp.and_then(|bytes| serde_json::from_slice::<Signed<Timestamp>>(&bytes).ok());
+    let snapshot = match timestamp.as_ref().and_then(|it| it.signed.meta.get("snapshot.json")) {
+        Some(meta) => stored(store, TufFile::Snapshot(meta.version.get()))?,
+        None => None,
+    };
+    let snapshot = snapshot.and_then(|bytes| serde_json::from_slice::<Signed<Snapshot>>(&bytes).ok());
+    let believes_what_is_here = |root: &Root| {
+        timestamp
+            .as_ref()
+            .is_none_or(|timestamp| root.verify_role(timestamp).is_ok())
+            && snapshot
+                .as_ref()
+                .is_none_or(|snapshot| root.verify_role(snapshot).is_ok())
+    };
     let mut newest = pinned.to_owned();
     let mut trusted = parse(pinned);
     while let Some(root) = trusted.take() {
@@ -105,7 +125,7 @@ fn newest(store: &dyn ObjectStore, pinned: &[u8]) -> io::Result<Vec<u8>> {
                 && next.signed.verify_role(next).is_ok()
         };
         trusted = parse(&bytes).filter(follows);
-        if trusted.is_some() {
+        if (trusted.as_ref()).is_some_and(|root| believes_what_is_here(&root.signed)) {
             newest = bytes;
         }
     }

@@ -389,6 +389,8 @@ async fn fsck_finds_a_bundle_that_was_changed_or_belongs_to_nothing() {
     fs_err::remove_file(&file).unwrap();
     fs_err::write(&file, Attestor::new("alpha").bundle(&units)).unwrap();
     assert_eq!(world.fsck().findings().len(), 1, "{}", world.fsck());
+    fs_err::remove_file(&file).unwrap();
+    assert_eq!(world.fsck().findings().len(), 1, "{}", world.fsck());
     fs_err::write(&file, bundle.trim_end_matches('}')).unwrap();
     assert_eq!(world.fsck().findings().len(), 1, "{}", world.fsck());
     fs_err::write(&file, &bundle).unwrap();

@@ -5,7 +5,7 @@
 //! folder disturbs another. Metadata is always a file of its own: rustc refuses to write where a read-only file lies
 //! (cargo removes libraries first, but not metadata), and cargo takes a unit for stale when its newest file is older
 //! than its dependencies' metadata or its build script's output (`check_filesystem` in cargo's `fingerprint` module).
-//! So are proc macros and executables, which others may write to. Files appear whole, by rename.
+//! So are proc macros and executables, which others may write to. Files appear whole: by rename, or as one more name of a stored file.
 //! Must not know why an output may be installed.
 
 use std::io::{self, Write as _};

@@ -100,6 +100,8 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<Exit> 
     let home = context.env.absolute_path(env::CARGO_HOME);
     let home = home.or_else(|| Some(context.env.absolute_path(env::HOME)?.join(".cargo")));
     report.warnings = warnings::look(&packages(&report.files), args.advisories.as_deref(), home.as_deref())?;
+    let of_nobody = report.files.iter().filter(|file| file.unit.package.is_none());
+    report.warnings.files_of_nobody = of_nobody.count() as u64;
     if args.provenance {
         report.provenance = Some(provenance::check(context, &store, policy)?);
     }
@@ -318,6 +320,20 @@ fn said_against(warnings: &Warnings, row: &mut impl FnMut(&str, String)) {
         None => "not looked at: `--advisories` names a copy of RustSec's database".to_owned(),
     };
     row("advisories", advisories);
+    if let Some(why) = &warnings.unread {
+        row("  not read", why.replace('\n', " "));
+    }
+    if !warnings.advisories_unknown.is_empty() {
+        let packages = count(warnings.advisories_unknown.len() as u64, "package");
+        row("  not asked", format!("{packages}: no advisory can name them"));
+    }
+    if warnings.files_of_nobody > 0 {
+        let files = count(warnings.files_of_nobody, "file");
+        row(
+            "  not asked",
+            format!("{files}: the local store does not know any more what package they are of"),
+        );
+    }
     if !warnings.yanks_unknown.is_empty() {
         let packages = count(warnings.yanks_unknown.len() as u64, "package");
         let unknown = format!("not known of {packages}: cargo keeps no index of them here");

@@ -82,24 +82,33 @@ impl<'a> Trusted<'a> {
         fetched: &mut Fetched,
     ) -> Result<(), String> {
         if std::mem::take(&mut self.is_due) {
-            return self.renew(order, remote, fetched).await;
+            if let Some(follow) = self.follow.take() {
+                self.policy = Cow::Owned(followed(&follow, order, remote, fetched).await?);
+            }
         }
         Ok(())
     }
 
     /// Follows the repository, unless that was done just now: the store speaks of logs that the policy does not name, as
-    /// it does when an operator's key was replaced.
+    /// it does when an operator's key was replaced. Where the repository cannot be had, what is known goes on to count: it
+    /// is not due.
     ///
     /// # Errors
-    /// As [`Self::refresh`].
+    /// When the repository is not as it should be.
     pub(super) async fn renew(
         &mut self,
         order: &Order<'_>,
         remote: &Arc<Remote>,
         fetched: &mut Fetched,
     ) -> Result<(), String> {
-        if let Some(follow) = self.follow.take() {
-            self.policy = Cow::Owned(followed(&follow, order, remote, fetched).await?);
+        let Some(follow) = self.follow.take() else {
+            return Ok(());
+        };
+        order.watch.step(Step::Following);
+        match follow.update(remote).await {
+            Ok(state) => self.policy = Cow::Owned(state.policy),
+            Err(NotFollowed::Remote(_) | NotFollowed::Store(_)) => {}
+            Err(error) => return Err(refused(error, order, remote, fetched)),
         }
         Ok(())
     }
@@ -112,10 +121,14 @@ async fn followed(
     fetched: &mut Fetched,
 ) -> Result<TrustPolicy, String> {
     order.watch.step(Step::Following);
-    let error = match follow.update(remote).await {
-        Ok(state) => return Ok(state.policy),
-        Err(error) => error,
-    };
+    match follow.update(remote).await {
+        Ok(state) => Ok(state.policy),
+        Err(error) => Err(refused(error, order, remote, fetched)),
+    }
+}
+
+/// Notes why nothing is downloaded, and says it.
+fn refused(error: NotFollowed, order: &Order<'_>, remote: &Remote, fetched: &mut Fetched) -> String {
     fetched.event.bytes = remote.budget().received();
     fetched.event.obstacle = match &error {
         NotFollowed::Expired(_) | NotFollowed::Clock(_) => Some(Cause::TrustExpired),
@@ -132,5 +145,5 @@ async fn followed(
         };
         fetched.raise(alarm, order.watch);
     }
-    Err(what)
+    what
 }

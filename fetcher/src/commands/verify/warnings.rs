@@ -27,6 +27,12 @@ pub(super) struct Warnings {
     pub(super) found: Vec<Warning>,
     /// Packages of which cargo keeps no readable index entry: whether they were yanked is not known.
     pub(super) yanks_unknown: Vec<String>,
+    /// Packages whose name or version no advisory can name: whether there is one is not known.
+    pub(super) advisories_unknown: Vec<String>,
+    /// Files of which it is not known what package they are of, since the local store has lost its key document.
+    pub(super) files_of_nobody: u64,
+    /// Why the database was not read that lies where `cargo audit` keeps it.
+    pub(super) unread: Option<String>,
 }
 
 /// What is said against one package.
@@ -53,10 +59,11 @@ pub(super) enum Said {
     },
 }
 
-/// Looks the packages up. Without a path of its own, the database is the one that `cargo audit` fetches, if it is there.
+/// Looks the packages up. Without a path of its own, the database is the one that `cargo audit` fetches, if it is there and
+/// can be read; if not, the answer says so.
 ///
 /// # Errors
-/// If the database cannot be read: what it would have said must not be missing in silence.
+/// If the database that was asked for cannot be read.
 pub(super) fn look(
     packages: &Packages,
     advisories: Option<&Path>,
@@ -65,19 +72,33 @@ pub(super) fn look(
     let usual = cargo_home
         .map(|home| home.join("advisory-db"))
         .filter(|path| path.is_dir());
-    let path = advisories.map(Path::to_owned).or(usual);
-    let database = path.as_deref().map(open).transpose()?;
-    let mut warnings = Warnings {
-        advisories: path,
-        ..Warnings::default()
+    let mut warnings = Warnings::default();
+    let database = match (advisories, usual) {
+        (Some(path), _) => Some((open(path)?, path.to_owned())),
+        (None, None) => None,
+        (None, Some(path)) => match open(&path) {
+            Ok(database) => Some((database, path)),
+            Err(error) => {
+                warnings.unread = Some(format!("{error:#}"));
+                None
+            }
+        },
     };
+    let database = database.map(|(database, path)| {
+        warnings.advisories = Some(path);
+        database
+    });
     for ((name, version), files) in packages {
         let yanked = cargo_home.and_then(|home| is_yanked(home, name, version));
         if yanked.is_none() {
             warnings.yanks_unknown.push(format!("{name}@{version}"));
         }
         let yanked = (yanked == Some(true)).then_some(Said::Yanked);
-        let advisories = database.iter().flat_map(|database| said_of(database, name, version));
+        let said = database.as_ref().map(|database| said_of(database, name, version));
+        if matches!(said, Some(None)) {
+            warnings.advisories_unknown.push(format!("{name}@{version}"));
+        }
+        let advisories = said.flatten().unwrap_or_default();
         warnings
             .found
             .extend(yanked.into_iter().chain(advisories).map(|warning| Warning {
@@ -99,24 +120,21 @@ fn open(path: &Path) -> anyhow::Result<Database> {
     })
 }
 
-/// What the database says about one version. What was withdrawn is said no more.
-fn said_of(database: &Database, name: &CrateName, version: &CrateVersion) -> Vec<Said> {
-    let (Ok(name), Ok(version)) = (name.as_str().parse(), version.as_str().parse()) else {
-        return vec![];
-    };
+/// What the database says about one version; `None` if it cannot be asked. What was withdrawn is said no more.
+fn said_of(database: &Database, name: &CrateName, version: &CrateVersion) -> Option<Vec<Said>> {
+    let (name, version) = (name.as_str().parse().ok()?, version.as_str().parse().ok()?);
     let query = Query::new()
         .collection(Collection::Crates)
         .withdrawn(false)
         .package_name(name)
         .package_version(version);
     let found = database.query(&query).into_iter();
-    found
-        .map(|advisory| Said::Advisory {
-            id: advisory.metadata.id.to_string(),
-            title: advisory.metadata.title.clone(),
-            informational: advisory.metadata.informational.as_ref().map(ToString::to_string),
-        })
-        .collect()
+    let said = found.map(|advisory| Said::Advisory {
+        id: advisory.metadata.id.to_string(),
+        title: advisory.metadata.title.clone(),
+        informational: advisory.metadata.informational.as_ref().map(ToString::to_string),
+    });
+    Some(said.collect())
 }
 
 /// Whether cargo's copy of the index says that a version was yanked; `None` if it says nothing.
@@ -250,6 +268,15 @@ mod tests {
         let with = look(&packages, None, Some(home.path())).unwrap();
         assert_eq!((with.advisories, with.found.len()), (Some(usual), 3));
         fs_err::create_dir_all(database.path()).unwrap();
+    }
+
+    #[test]
+    fn a_database_that_nobody_asked_for_and_that_cannot_be_read_is_said_and_stops_nothing() {
+        let home = home();
+        fs_err::create_dir_all(home.path().join("advisory-db")).unwrap();
+        let warnings = look(&packages(&[("hurt", "1.0.0")]), None, Some(home.path())).unwrap();
+        assert!(warnings.unread.unwrap().contains("advisory-db"));
+        assert_eq!((warnings.advisories, warnings.found.len()), (None, 1));
     }
 
     #[test]

@@ -126,6 +126,18 @@ async fn a_store_that_speaks_of_a_log_that_the_policy_does_not_name_has_it_follo
     scene.requests();
     assert_eq!(scene.fetch(NOW + RECENT).await.event.fetched, 0);
     assert_eq!(scene.requests(), [""; 0]);
+    // Where the repository cannot be had, nothing is lost by asking.
+    scene.forget_units();
+    scene.world.served.lock().unwrap().tuf.clear();
+    let without = scene.fetch(NOW + RECENT + 1).await;
+    assert_eq!(
+        (without.event.fetched, without.event.problems.len()),
+        (2, 0),
+        "{:?}",
+        without.event
+    );
+    assert!(without.alarms.is_empty() && !scene.requests().is_empty());
+    scene.serve();
     let later = scene.fetch(NOW + RECENT + 1).await;
     assert_eq!(later.event.fetched, 1, "{:?}", later.event);
     assert!(later.alarms.is_empty() && !scene.requests().is_empty());

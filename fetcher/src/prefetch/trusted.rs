@@ -81,10 +81,10 @@ impl<'a> Trusted<'a> {
         remote: &Arc<Remote>,
         fetched: &mut Fetched,
     ) -> Result<(), String> {
-        if std::mem::take(&mut self.is_due) {
-            if let Some(follow) = self.follow.take() {
-                self.policy = Cow::Owned(followed(&follow, order, remote, fetched).await?);
-            }
+        if std::mem::take(&mut self.is_due)
+            && let Some(follow) = self.follow.take()
+        {
+            self.policy = Cow::Owned(followed(&follow, order, remote, fetched).await?);
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ fn write_one(path: &Path, source: Source, temp: &Path) -> io::Result<()> {
         }
         Source::Temp(name) => (fs_err::File::open(&name)?.into_parts().0, name),
         Source::Link(original) => {
-            let linked = tempfile::Builder::new().make_in(temp, |name| std::fs::hard_link(&original, name));
+            let linked = tempfile::Builder::new().make_in(temp, |name| fs_err::hard_link(&original, name));
             match linked {
                 Ok(linked) => return linked.into_temp_path().persist(path).map_err(|error| error.error),
                 // A file system without links, or a file that has as many as it can have.

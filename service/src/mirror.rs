@@ -250,15 +250,13 @@ impl Origin {
         let mut bundles = Vec::new();
         for (index, unit) in units {
             let manifest = Digest::of(unit.manifest.as_bytes());
-            if spoken_of.contains(&manifest) {
+            // What needs none is not asked for: it may be of a key that does not count any more.
+            let needs_one = policy.needs_provenance(&log.name.operator, LogPosition { epoch, index });
+            if !needs_one || spoken_of.contains(&manifest) {
                 continue;
             }
             let path = ObjectPath::Provenance(manifest, log.name.operator.clone());
             let bytes = self.get(&path, provenance::MAX_BUNDLE).await?;
-            // What was logged before any was asked for may have one.
-            if bytes.is_none() && !policy.needs_provenance(&log.name.operator, LogPosition { epoch, index }) {
-                continue;
-            }
             let bundle = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
             let parsed = bundle.as_ref().and_then(|text| Bundle::parse(text.as_bytes()).ok());
             let (Some(bundle), Some(parsed)) = (bundle, parsed) else {

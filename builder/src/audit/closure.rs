@@ -24,7 +24,10 @@ pub enum Side {
 }
 
 /// How many ways of choosing among the units that are said to have produced a library are tried.
-const MAX_CHOICES: usize = 8;
+const MAX_CHOICES: usize = 12;
+
+/// How many of them take the unit at the same place of each library's list.
+const MAX_CHOICES_IN_STEP: usize = 4;
 
 /// Key documents by what they are found by.
 #[derive(Debug, Default)]
@@ -185,13 +188,13 @@ impl Documents {
                 *key,
             )
         });
-        // The first choice is the likeliest of each. Of the others no library's goes with another's, so that whoever lies
-        // about several does not keep the right ones from being tried together.
-        let mixed = match choice {
-            0 => 0,
+        // The likeliest of each, then all the second ones, and so on; then mixed, since of several libraries that somebody
+        // lies about not all have the right unit at the same place.
+        let place = match choice {
+            0..MAX_CHOICES_IN_STEP => choice,
             _ => usize::from(Digest::of(format!("{choice} {content}").as_bytes()).as_bytes()[0]),
         };
-        units.get(mixed % units.len()).copied()
+        units.get(place % units.len()).copied()
     }
 
     /// What is known of the package's build script: what it is compiled against belongs to the lock file, too.

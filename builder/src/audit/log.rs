@@ -30,7 +30,7 @@ pub(super) const MAX_GROWTH: u64 = 1 << 24;
 /// After how many files that cannot be had a log is given up: one that serves nothing would be asked for all of it.
 pub(super) const MAX_MISSING: usize = 64;
 
-/// How many bytes of one log's entries are read at most; 2^24 leaves have 2.9 GB.
+/// How many bytes of one log's entries are read that were not seen before, at most; 2^24 leaves have 2.9 GB.
 const MAX_READ: u64 = 4 << 30;
 
 /// How much of an entry that is none is shown.
@@ -264,9 +264,12 @@ impl Reader<'_> {
         };
         let lowest = |path: &TilePath| TilePath::in_tree(TileKind::Hashes(0), path.index(), size);
         let mut served = BTreeMap::new();
-        let mut missing = self.fetch(log, paths.iter().copied(), &mut served).await;
+        // What was read once may be read again, however long it is.
+        let limit = MAX_READ + known.entries.iter().map(|entry| entry.len() as u64 + 2).sum::<u64>();
+        let mut missing = self.fetch(log, paths.clone(), limit, &mut served).await;
         // Of lowest tiles the check of all tiles says what is missing.
-        self.fetch(log, paths.iter().filter_map(lowest), &mut served).await;
+        let lowest_tiles = paths.iter().filter_map(lowest).collect();
+        self.fetch(log, lowest_tiles, limit, &mut served).await;
         let mut read = Vec::new();
         for path in &paths {
             let mut entries = None;
@@ -305,10 +308,11 @@ impl Reader<'_> {
     async fn fetch(
         self,
         log: &LogName,
-        paths: impl Iterator<Item = TilePath>,
+        paths: Vec<TilePath>,
+        limit: u64,
         served: &mut BTreeMap<TilePath, Vec<u8>>,
     ) -> Vec<Finding> {
-        let (mut missing, mut read) = (vec![], 0);
+        let (mut missing, mut read, mut waiting) = (vec![], 0, paths.len());
         let mut answers = stream::iter(paths)
             .map(async |path| (path, self.tile(log, path).await))
             .buffered(AT_ONCE);
@@ -320,10 +324,12 @@ impl Reader<'_> {
                 }
                 Err(finding) => missing.push(finding),
             }
-            let why = match () {
-                () if missing.len() >= MAX_MISSING => format!("{MAX_MISSING} files of it cannot be had"),
-                () if read > MAX_READ => "its entries are longer than one audit reads".to_owned(),
-                () => continue,
+            waiting -= 1;
+            let why = match waiting {
+                0 => break,
+                _ if missing.len() >= MAX_MISSING => format!("{MAX_MISSING} bundles of entries cannot be had"),
+                _ if read > limit => "its entries are longer than one audit reads".to_owned(),
+                _ => continue,
             };
             let log = log.clone();
             missing.push(Finding::GivenUp { log, why });

@@ -26,6 +26,9 @@ use crate::{durable, no_follow};
 /// Proofs that are kept of one log; one that misbehaves without end must not fill the disk, or the place of another's.
 const MAX_PROOFS: usize = 64;
 
+/// How many files that prove nothing are kept of each log: strangers can make any number of them.
+const MAX_UNPROVEN: usize = 16;
+
 /// The folder, locked for as long as this lives.
 #[derive(Debug)]
 pub struct WitnessData {
@@ -110,8 +113,8 @@ impl WitnessData {
     /// Keeps both heads and the proof between them. That this fails changes nothing: the refusal stands.
     ///
     /// Anybody can send heads that a log has signed with hashes that do not belong to them. What proves nothing so never
-    /// takes the place of what does: of each log there is one such file, the first, until somebody removes it; and none
-    /// where both heads are the same. So nobody makes a witness write again and again.
+    /// takes the place of what does: of each log there are some such files, until somebody removes them; and none where both
+    /// heads are the same. So nobody makes a witness write for ever.
     pub fn keep_evidence(&self, request: &VerifiedRequest<'_>, known: &VerifiedCheckpoint) {
         let text = |head: &VerifiedCheckpoint| String::from_utf8_lossy(head.as_bytes()).into_owned();
         let evidence = Evidence::Heads(HeadPair {
@@ -124,22 +127,20 @@ impl WitnessData {
         let file = evidence.to_file();
         let folder = self.root.join("evidence");
         let log = origin_hash(request.log.origin());
-        let name = match evidence.judge(std::slice::from_ref(request.log)) {
+        let (kind, most) = match evidence.judge(std::slice::from_ref(request.log)) {
             Ok(Finding::NoContradiction) => return,
-            Ok(finding) if finding.is_proof() => {
-                let proofs = format!("{log}-proof-");
-                let is_one = |entry: &io::Result<fs_err::DirEntry>| {
-                    let name = entry.as_ref().map(fs_err::DirEntry::file_name);
-                    name.is_ok_and(|name| name.to_string_lossy().starts_with(&proofs))
-                };
-                if fs_err::read_dir(&folder).map_or(0, |files| files.filter(is_one).count()) >= MAX_PROOFS {
-                    return;
-                }
-                format!("{proofs}{}.json", Digest::of(file.as_bytes()).short())
-            }
-            _ if folder.join(format!("{log}-unproven.json")).exists() => return,
-            _ => format!("{log}-unproven.json"),
+            Ok(finding) if finding.is_proof() => ("proof", MAX_PROOFS),
+            _ => ("unproven", MAX_UNPROVEN),
         };
+        let begin = format!("{log}-{kind}-");
+        let is_one = |entry: &io::Result<fs_err::DirEntry>| {
+            let name = entry.as_ref().map(fs_err::DirEntry::file_name);
+            name.is_ok_and(|name| name.to_string_lossy().starts_with(&begin))
+        };
+        if fs_err::read_dir(&folder).map_or(0, |files| files.filter(is_one).count()) >= most {
+            return;
+        }
+        let name = format!("{begin}{}.json", Digest::of(file.as_bytes()).short());
         let _ = durable::write(&folder.join(name), file.as_bytes());
     }
 

@@ -90,8 +90,8 @@ impl<'a> Trusted<'a> {
     }
 
     /// Follows the repository, unless that was done just now: the store speaks of logs that the policy does not name, as
-    /// it does when an operator's key was replaced. Where the repository cannot be had, what is known goes on to count: it
-    /// is not due.
+    /// it does when an operator's key was replaced. Where the repository cannot be had, or has expired, what is known goes
+    /// on to count: it is not due.
     ///
     /// # Errors
     /// When the repository is not as it should be.
@@ -104,10 +104,14 @@ impl<'a> Trusted<'a> {
         let Some(follow) = self.follow.take() else {
             return Ok(());
         };
+        // By connections of its own: that it fails is not to keep the store from being asked.
+        let Ok(apart) = Remote::new(order.url, order.limits, order.network) else {
+            return Ok(());
+        };
         order.watch.step(Step::Following);
-        match follow.update(remote).await {
+        match follow.update(&Arc::new(apart)).await {
             Ok(state) => self.policy = Cow::Owned(state.policy),
-            Err(NotFollowed::Remote(_) | NotFollowed::Store(_)) => {}
+            Err(NotFollowed::Remote(_) | NotFollowed::Store(_) | NotFollowed::Expired(_)) => {}
             Err(error) => return Err(refused(error, order, remote, fetched)),
         }
         Ok(())

@@ -104,19 +104,28 @@ fn newest(store: &dyn ObjectStore, pinned: &[u8]) -> io::Result<Vec<u8>> {
         None => None,
     };
     let snapshot = snapshot.and_then(|bytes| serde_json::from_slice::<Signed<Snapshot>>(&bytes).ok());
-    let believes_what_is_here = |root: &Root| {
-        timestamp
+    let believes = |root: &Root| {
+        let timestamp = timestamp
             .as_ref()
-            .is_none_or(|timestamp| root.verify_role(timestamp).is_ok())
-            && snapshot
-                .as_ref()
-                .is_none_or(|snapshot| root.verify_role(snapshot).is_ok())
+            .is_none_or(|timestamp| root.verify_role(timestamp).is_ok());
+        let snapshot = snapshot
+            .as_ref()
+            .is_none_or(|snapshot| root.verify_role(snapshot).is_ok());
+        // A damaged snapshot is no reason to forget the timestamp.
+        [timestamp && snapshot, timestamp]
     };
-    let mut newest = pinned.to_owned();
+    let (mut newest, mut newest_believing) = (pinned.to_owned(), [None, None]);
+    let mut bytes = pinned.to_owned();
     let mut trusted = parse(pinned);
     while let Some(root) = trusted.take() {
+        for (is_believing, place) in believes(&root.signed).into_iter().zip(&mut newest_believing) {
+            if is_believing {
+                *place = Some(bytes.clone());
+            }
+        }
+        newest = bytes;
         let version = root.signed.version().get().saturating_add(1);
-        let Some(bytes) = stored(store, TufFile::Root(version))? else {
+        let Some(next) = stored(store, TufFile::Root(version))? else {
             break;
         };
         let follows = |next: &Signed<Root>| {
@@ -124,12 +133,11 @@ fn newest(store: &dyn ObjectStore, pinned: &[u8]) -> io::Result<Vec<u8>> {
                 && root.signed.verify_role(next).is_ok()
                 && next.signed.verify_role(next).is_ok()
         };
-        trusted = parse(&bytes).filter(follows);
-        if (trusted.as_ref()).is_some_and(|root| believes_what_is_here(&root.signed)) {
-            newest = bytes;
-        }
+        trusted = parse(&next).filter(follows);
+        bytes = next;
     }
-    Ok(newest)
+    let [both, timestamp] = newest_believing;
+    Ok(both.or(timestamp).unwrap_or(newest))
 }
 
 fn parse(root: &[u8]) -> Option<Signed<Root>> {

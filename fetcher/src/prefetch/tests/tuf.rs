@@ -126,18 +126,30 @@ async fn a_store_that_speaks_of_a_log_that_the_policy_does_not_name_has_it_follo
     scene.requests();
     assert_eq!(scene.fetch(NOW + RECENT).await.event.fetched, 0);
     assert_eq!(scene.requests(), [""; 0]);
-    // Where the repository cannot be had, nothing is lost by asking.
-    scene.forget_units();
-    scene.world.served.lock().unwrap().tuf.clear();
-    let without = scene.fetch(NOW + RECENT + 1).await;
-    assert_eq!(
-        (without.event.fetched, without.event.problems.len()),
-        (2, 0),
-        "{:?}",
-        without.event
-    );
-    assert!(without.alarms.is_empty() && !scene.requests().is_empty());
-    scene.serve();
+    // Where the repository cannot be had, is endless or has expired, nothing is lost by asking.
+    for what in ["absent", "endless", "expired"] {
+        scene.forget_units();
+        let expired = Repository::timestamp(9, (1, b"{}"), PAST);
+        let expired = signed(expired, &[&scene.repository.timestamp_key]);
+        let timestamp = TufFile::Timestamp.to_string();
+        let mut served = scene.world.served.lock().unwrap();
+        match what {
+            "absent" => served.tuf.clear(),
+            "endless" => served.endless = Some(timestamp),
+            _ => drop(served.tuf.insert(timestamp, expired)),
+        }
+        drop(served);
+        let without = scene.fetch(NOW + RECENT + 1).await;
+        assert_eq!(
+            (without.event.fetched, without.event.problems.len()),
+            (2, 0),
+            "{what}: {:?}",
+            without.event
+        );
+        assert!(without.alarms.is_empty() && !scene.requests().is_empty(), "{what}");
+        scene.world.served.lock().unwrap().endless = None;
+        scene.serve();
+    }
     let later = scene.fetch(NOW + RECENT + 1).await;
     assert_eq!(later.event.fetched, 1, "{:?}", later.event);
     assert!(later.alarms.is_empty() && !scene.requests().is_empty());

@@ -129,16 +129,14 @@ async fn a_store_that_speaks_of_a_log_that_the_policy_does_not_name_has_it_follo
     // Where the repository cannot be had, is endless or has expired, nothing is lost by asking.
     for what in ["absent", "endless", "expired"] {
         scene.forget_units();
-        let expired = Repository::timestamp(9, (1, b"{}"), PAST);
-        let expired = signed(expired, &[&scene.repository.timestamp_key]);
-        let timestamp = TufFile::Timestamp.to_string();
-        let mut served = scene.world.served.lock().unwrap();
         match what {
-            "absent" => served.tuf.clear(),
-            "endless" => served.endless = Some(timestamp),
-            _ => drop(served.tuf.insert(timestamp, expired)),
+            "absent" => scene.world.served.lock().unwrap().tuf.clear(),
+            "endless" => scene.world.served.lock().unwrap().endless = Some(TufFile::Timestamp.to_string()),
+            _ => {
+                scene.repository.publish_until(LATER, LATER, PAST);
+                scene.serve();
+            }
         }
-        drop(served);
         let without = scene.fetch(NOW + RECENT + 1).await;
         assert_eq!(
             (without.event.fetched, without.event.problems.len()),
@@ -150,6 +148,8 @@ async fn a_store_that_speaks_of_a_log_that_the_policy_does_not_name_has_it_follo
         scene.world.served.lock().unwrap().endless = None;
         scene.serve();
     }
+    scene.repository.publish();
+    scene.serve();
     let later = scene.fetch(NOW + RECENT + 1).await;
     assert_eq!(later.event.fetched, 1, "{:?}", later.event);
     assert!(later.alarms.is_empty() && !scene.requests().is_empty());

@@ -15,6 +15,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::config::Config;
+#[cfg(test)]
+pub(crate) use state::tests::state as state_for_tests;
 pub use state::{FRESH, RoleState, STATE_FILE, TrustState};
 
 /// Longest trust policy or root in bytes.

@@ -2,6 +2,10 @@
 //!
 //! Owns the order of checks. What cannot be had is named and the reading goes on; what is wrong is named with its place.
 //! Must not know what leaves mean to other logs, or what is remembered where.
+//!
+//! Long because what each check may rely on is what the ones before it found, which reads from top to bottom.
+
+mod fetch;
 
 use std::collections::BTreeMap;
 
@@ -14,24 +18,16 @@ use sealift_policy::log::{
 };
 use sealift_policy::trust::{Freshness, Rejection, Statement, TrustPolicy};
 
+pub(super) use self::fetch::MAX_MISSING;
+use self::fetch::MAX_READ;
 use super::finding::{Finding, LogName, statement};
 use super::record::{KnownLog, bundles};
 use super::tiles::{self, Bundle, Settled};
 use super::{AT_ONCE, because};
 use crate::service::Service;
 
-/// The longest entry bundle, and the longest tile of hashes.
-const MAX_BUNDLE: u64 = WIDTH as u64 * (2 + 65_535);
-const MAX_TILE: u64 = WIDTH as u64 * 32;
-
 /// How many entries that were not seen before are read in one audit: a head is a few bytes, and its size any number.
 pub(super) const MAX_GROWTH: u64 = 1 << 24;
-
-/// After how many files that cannot be had a log is given up: one that serves nothing would be asked for all of it.
-pub(super) const MAX_MISSING: usize = 64;
-
-/// How many bytes of one log's entries are read that were not seen before, at most; 2^24 leaves have 2.9 GB.
-const MAX_READ: u64 = 4 << 30;
 
 /// How much of an entry that is none is shown.
 const SHOWN: usize = 400;
@@ -304,40 +300,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Fetches files of a log. Gives those that are missing, and says if there were so many that others were not asked for.
-    async fn fetch(
-        self,
-        log: &LogName,
-        paths: Vec<TilePath>,
-        limit: u64,
-        served: &mut BTreeMap<TilePath, Vec<u8>>,
-    ) -> Vec<Finding> {
-        let (mut missing, mut read, mut waiting) = (vec![], 0, paths.len());
-        let mut answers = stream::iter(paths)
-            .map(async |path| (path, self.tile(log, path).await))
-            .buffered(AT_ONCE);
-        while let Some((path, answer)) = answers.next().await {
-            match answer {
-                Ok(bytes) => {
-                    read += bytes.len() as u64;
-                    served.insert(path, bytes);
-                }
-                Err(finding) => missing.push(finding),
-            }
-            waiting -= 1;
-            let why = match waiting {
-                0 => break,
-                _ if missing.len() >= MAX_MISSING => format!("{MAX_MISSING} bundles of entries cannot be had"),
-                _ if read > limit => "its entries are longer than one audit reads".to_owned(),
-                _ => continue,
-            };
-            let log = log.clone();
-            missing.push(Finding::GivenUp { log, why });
-            break;
-        }
-        missing
-    }
-
     /// Compares every tile of hashes that the tree has and its beginning had not.
     async fn check_tiles(
         self,
@@ -380,24 +342,6 @@ impl Reader<'_> {
                 }
             }
         }
-    }
-
-    async fn tile(self, log: &LogName, path: TilePath) -> Result<Vec<u8>, Finding> {
-        let limit = match path.kind() {
-            TileKind::Entries => MAX_BUNDLE,
-            TileKind::Hashes(_) => MAX_TILE,
-        };
-        let object = ObjectPath::Tile(log.operator.clone(), log.epoch, path.to_string());
-        let why = match self.service.read(&object, limit).await {
-            Ok(Some(bytes)) => return Ok(bytes),
-            Ok(None) => "there is none".to_owned(),
-            Err(error) => because(&error),
-        };
-        Err(Finding::TileMissing {
-            log: log.clone(),
-            tile: path,
-            why,
-        })
     }
 }
 

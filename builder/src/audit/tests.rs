@@ -1,4 +1,6 @@
 //! What an audit finds, each thing done for real to files that a web server serves.
+//!
+//! Long because it is a table: one change for each finding, over one small world.
 
 mod store;
 

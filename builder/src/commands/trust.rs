@@ -227,13 +227,7 @@ fn written(
         snapshot: lifetimes.snapshot_days * DAY,
         timestamp: lifetimes.timestamp_hours * 3600,
     };
-    if let Some(to) = to {
-        publish::check(&folder, to)?;
-    }
-    let published = runtime()?.block_on(publish::sign(&folder, new, lifetimes, clock::now()))?;
-    if let Some(to) = to {
-        publish::copy(&folder, to)?;
-    }
+    let published = runtime()?.block_on(publish::publish(&folder, new, lifetimes, clock::now(), to))?;
     for problem in &published.problems {
         say(&format!("warning: {problem}"));
     }

@@ -82,6 +82,28 @@ impl NewTargets {
     }
 }
 
+/// Signs what has to be signed, and copies it to where it is served, if that is given. What is served there is looked at
+/// before anything is signed.
+///
+/// # Errors
+/// As [`sign`] and [`copy`].
+pub async fn publish(
+    folder: &Folder,
+    new: &NewTargets,
+    lifetimes: Lifetimes,
+    now: u64,
+    to: Option<&Path>,
+) -> Result<Published, TrustError> {
+    if let Some(to) = to {
+        check(folder, to)?;
+    }
+    let published = sign(folder, new, lifetimes, now).await?;
+    if let Some(to) = to {
+        copy(folder, to)?;
+    }
+    Ok(published)
+}
+
 /// Signs what has to be signed, by the newest root with all signatures.
 ///
 /// # Errors
@@ -262,10 +284,7 @@ impl Signer<'_> {
 /// Whether what is served below this folder came from here: no newer timestamp, no other one of the same version, and no
 /// version of another role that is not here. Asked before anything is signed: a folder that was restored from a backup
 /// would otherwise catch up by as many calls.
-///
-/// # Errors
-/// When it did not, or something cannot be read.
-pub fn check(folder: &Folder, to: &Path) -> Result<(), TrustError> {
+fn check(folder: &Folder, to: &Path) -> Result<(), TrustError> {
     let (from, to) = (folder.repository(), to.join("v1/tuf"));
     let path = TufFile::Timestamp.to_string();
     // One that is damaged is as good as none.
@@ -307,7 +326,7 @@ fn is_json(bytes: &[u8]) -> bool {
 /// Copies the repository to where it is served: below `v1/tuf` of the folder of a service or web server.
 ///
 /// # Errors
-/// When the file system fails, or [`check`] does.
+/// When the file system fails, or what is served did not come from here.
 pub fn copy(folder: &Folder, to: &Path) -> Result<(), TrustError> {
     check(folder, to)?;
     let (from, to) = (folder.repository(), to.join("v1/tuf"));

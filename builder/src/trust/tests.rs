@@ -76,10 +76,7 @@ impl Ceremony {
     }
 
     async fn write(&self, new: &NewTargets, now: u64) -> Result<publish::Published, TrustError> {
-        publish::check(&self.folder, &self.served)?;
-        let published = publish::sign(&self.folder, new, LIFETIMES, now).await?;
-        publish::copy(&self.folder, &self.served)?;
-        Ok(published)
+        publish::publish(&self.folder, new, LIFETIMES, now, Some(&self.served)).await
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {

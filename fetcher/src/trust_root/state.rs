@@ -120,7 +120,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Verified at 100; the timestamp expires at 1000, everything else at 9000.
-    pub(in super::super) fn state(pinned: Digest) -> TrustState {
+    pub(crate) fn state(pinned: Digest) -> TrustState {
         let role = |version, expires| RoleState { version, expires };
         let policy =
             r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"max_checkpoint_age_seconds":1}"#;

@@ -199,26 +199,7 @@ fn version(root: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trust_root::{RoleState, TrustRoot};
-
-    fn state(pinned: Digest) -> TrustState {
-        let role = || RoleState {
-            version: 1,
-            expires: 1000,
-        };
-        let policy =
-            r#"{"version":1,"operators":[],"quorum":{"host_code":2,"library":1},"max_checkpoint_age_seconds":1}"#;
-        TrustState {
-            version: 1,
-            pinned,
-            updated: 100,
-            root: role(),
-            timestamp: role(),
-            snapshot: role(),
-            targets: role(),
-            policy: serde_json::from_str(policy).unwrap(),
-        }
-    }
+    use crate::trust_root::{TrustRoot, state_for_tests as state};
 
     #[test]
     fn t22_a_root_that_another_build_has_remembered_meanwhile_is_not_taken_back() {

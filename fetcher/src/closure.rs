@@ -38,18 +38,17 @@ pub enum Needs {
 impl Closure {
     /// The closure of these dependencies. What a proc macro was built from is not part of it.
     pub fn of(store: &Store, direct: &[OutputRecord]) -> Result<Self, Unknown> {
-        let mut closure = BTreeMap::new();
-        let mut open: Vec<OutputRecord> = direct.to_vec();
-        while let Some(record) = open.pop() {
-            let Some(identity) = identity(&record) else { continue };
-            if closure.contains_key(&identity) {
+        let mut closure: BTreeMap<Digest, OutputRecord> = (direct.iter())
+            .filter_map(|record| Some((identity(record)?, record.clone())))
+            .collect();
+        let mut open: Vec<Digest> = closure.values().flat_map(|record| record.deps.clone()).collect();
+        while let Some(dependency) = open.pop() {
+            if closure.contains_key(&dependency) {
                 continue;
             }
-            for dependency in &record.deps {
-                if !closure.contains_key(dependency) {
-                    open.push(store.output(*dependency).ok_or(Unknown(*dependency))?);
-                }
-            }
+            let record = store.output(dependency).ok_or(Unknown(dependency))?;
+            let Some(identity) = identity(&record) else { continue };
+            open.extend(&record.deps);
             closure.insert(identity, record);
         }
         Ok(Self(closure))

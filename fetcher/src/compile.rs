@@ -24,6 +24,7 @@ use crate::call::Call;
 use crate::closure::Needs;
 use crate::install::{InPlace, Installer};
 use crate::keep::{self, Gave, Searched};
+use crate::known::Installed;
 use crate::messages::{self, Artifact};
 use crate::record::NotKept;
 use crate::store::{Mode, Store};
@@ -258,9 +259,10 @@ impl Compilation<'_> {
         // Cargo may have started dependents against the metadata already, so a store that is full must not be a failure:
         // what is not stored is installed as rustc wrote it.
         let stored = (self.store.adopt(&file, sha256, mode).ok()).and_then(|()| self.store.blob(sha256, size));
-        let destination = invocation.output(role);
-        let time = (self.installer).install(stored.as_deref().unwrap_or(&file), role, &destination)?;
-        known::remember(self.store, &destination, sha256, time);
+        let path = invocation.output(role);
+        let written = (self.installer).install(stored.as_deref().unwrap_or(&file), role, &path)?;
+        let digest = sha256;
+        known::remember(self.store, &invocation.out_dir, &[Installed { path, digest, written }]);
         Ok(Output {
             name,
             role,

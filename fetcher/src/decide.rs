@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::host_program::{self, Unfit};
 use crate::run::Run;
+use crate::signatures::Signatures;
 use crate::store::Store;
 use crate::trust_root::{self, NoTrustRoot};
 use crate::{clock, glibc, record};
@@ -165,7 +166,13 @@ fn stored(
                 class,
             };
             // It was fresh when it was fetched; who vouches for it is checked against the policy of now.
-            let verified = policy.verify(&subject, unit.manifest.as_bytes(), proofs, Freshness::Any);
+            let verified = policy.verify_with(
+                &Signatures(store),
+                &subject,
+                unit.manifest.as_bytes(),
+                proofs,
+                Freshness::Any,
+            );
             Trusted::Quorum(verified.map_err(Miss::Rejected)?)
         }
     };

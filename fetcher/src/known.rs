@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+use memchr::memmem;
 use sealift_policy::digest::Digest;
 
 use crate::install::Written;
@@ -67,8 +68,10 @@ impl<'a> Known<'a> {
             return Ok(digest);
         }
         let (digest, _) = store::digest_of_file(path)?;
-        if before.is_final(self.store, path, began) {
-            write(self.store, path, digest, &before);
+        if before.is_final(self.store, path, began)
+            && let (Some(folder), Some(note)) = (path.parent(), note(path, digest, &before))
+        {
+            write(self.store, folder, &note);
         }
         Ok(digest)
     }
@@ -80,32 +83,56 @@ impl<'a> Known<'a> {
             let memory = fs::read_to_string(self.store.path(&memory_of(folder))).unwrap_or_default();
             self.memories.insert(folder.to_owned(), memory);
         }
-        let name = name_of(path)?;
-        let mut notes = self.memories[folder].lines().rev();
-        let note = notes.find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'))?;
+        let note = newest_note(&self.memories[folder], name_of(path)?)?;
         note.strip_prefix(&stamp.text)?.strip_prefix('\t')?.parse().ok()
     }
 }
 
-/// Remembers what was just installed at a path. Losing the memory costs time only.
-pub fn remember(store: &Store, path: &Path, digest: Digest, installed: Written) {
+/// What follows the last mention of a name, up to the end of its line.
+fn newest_note<'a>(memory: &'a str, name: &str) -> Option<&'a str> {
+    let begin = format!("{name}\t");
+    let finder = memmem::FinderRev::new(&begin);
+    let mut places = finder.rfind_iter(memory.as_bytes());
+    let place = places.find(|&place| place == 0 || memory.as_bytes()[place - 1] == b'\n')?;
+    memory[place + begin.len()..].lines().next()
+}
+
+/// A file that was just put in place.
+#[derive(Debug)]
+pub struct Installed {
+    /// Where.
+    pub path: PathBuf,
+    /// The SHA-256 of its content.
+    pub digest: Digest,
+    /// When it was written.
+    pub written: Written,
+}
+
+/// Remembers what was just installed in one folder. Losing the memory costs time only.
+pub fn remember(store: &Store, folder: &Path, files: &[Installed]) {
     let began = clock::now();
-    let Ok(metadata) = fs::metadata(path) else { return };
-    let stamp = Stamp::from(&metadata);
-    if installed == Written::of(&metadata) && stamp.is_final(store, path, began) {
-        write(store, path, digest, &stamp);
+    let mut notes = String::new();
+    for file in files {
+        let Ok(metadata) = fs::metadata(&file.path) else {
+            continue;
+        };
+        let stamp = Stamp::from(&metadata);
+        if file.written == Written::of(&metadata) && stamp.is_final(store, &file.path, began) {
+            notes.extend(note(&file.path, file.digest, &stamp));
+        }
+    }
+    write(store, folder, &notes);
+}
+
+/// More lines in the memory of a folder: a file for each would cost more than what it saves.
+fn write(store: &Store, folder: &Path, notes: &str) {
+    if !notes.is_empty() && !has_another_clock(folder) {
+        let _ = store.append(&memory_of(folder), notes.as_bytes(), MAX_MEMORY);
     }
 }
 
-/// One line more in the memory of the file's folder: a file for each would cost more than what it saves.
-fn write(store: &Store, path: &Path, digest: Digest, stamp: &Stamp) {
-    if has_another_clock(path) {
-        return;
-    }
-    if let (Some(folder), Some(name)) = (path.parent(), name_of(path)) {
-        let line = format!("{name}\t{}\t{digest}\n", stamp.text);
-        let _ = store.append(&memory_of(folder), line.as_bytes(), MAX_MEMORY);
-    }
+fn note(path: &Path, digest: Digest, stamp: &Stamp) -> Option<String> {
+    Some(format!("{}\t{}\t{digest}\n", name_of(path)?, stamp.text))
 }
 
 /// Names of which the memory is sure where they end.
@@ -225,6 +252,17 @@ mod tests {
             target
         }
 
+        fn remember(&self, digest: Digest, written: Written) {
+            let path = self.file.clone();
+            let file = Installed { path, digest, written };
+            remember(&self.store, self.file.parent().unwrap(), &[file]);
+        }
+
+        fn note(&self, path: &Path, digest: Digest, stamp: &Stamp) {
+            let note = note(path, digest, stamp).unwrap_or_default();
+            write(&self.store, path.parent().unwrap(), &note);
+        }
+
         fn digest(&self) -> io::Result<Digest> {
             Known::of(&self.store).digest_at(&self.file)
         }
@@ -270,7 +308,7 @@ mod tests {
         let target = Target::with("before", Duration::from_secs(10));
         let remembered = Digest::of(b"what is remembered");
         let written = Written::of(&fs::metadata(&target.file).unwrap());
-        remember(&target.store, &target.file, remembered, written);
+        target.remember(remembered, written);
         assert_eq!(target.digest().unwrap(), remembered);
         target.written(Duration::from_secs(9));
         assert_eq!(target.digest().unwrap(), Digest::of(b"before"));
@@ -285,7 +323,7 @@ mod tests {
             let mut installer = Installer::new(&target.store, target.file.parent().unwrap());
             let time = installer.install(&stored, Role::Rmeta, &target.file).unwrap();
             let remembered = Digest::of(b"what is remembered");
-            remember(&target.store, &target.file, remembered, time);
+            target.remember(remembered, time);
             // Where times are not fine, it is read.
             let known = target.digest().unwrap();
             assert!([remembered, Digest::of(b"before")].contains(&known));
@@ -303,7 +341,7 @@ mod tests {
         let mut installer = Installer::new(&target.store, target.file.parent().unwrap());
         for _ in 0..50 {
             let time = installer.install(&stored, Role::Rmeta, &target.file).unwrap();
-            remember(&target.store, &target.file, Digest::of(b"before"), time);
+            target.remember(Digest::of(b"before"), time);
             let modified = fs::metadata(&target.file).unwrap().modified().unwrap();
             fs::write(&target.file, "behind").unwrap();
             fs::File::open(&target.file)
@@ -323,7 +361,7 @@ mod tests {
         let mut installer = Installer::new(&target.store, target.file.parent().unwrap());
         let time = installer.install(&stored, Role::Rmeta, &target.file).unwrap();
         fs::write(&target.file, "behind").unwrap();
-        remember(&target.store, &target.file, Digest::of(b"before"), time);
+        target.remember(Digest::of(b"before"), time);
         assert_eq!(target.digest().unwrap(), Digest::of(b"behind"));
     }
 
@@ -333,11 +371,11 @@ mod tests {
         let stamp = Stamp::from(&fs::metadata(&target.file).unwrap());
         let [first, last, other] = [b"1", b"2", b"3"].map(|content| Digest::of(content));
         for digest in [first, last] {
-            write(&target.store, &target.file, digest, &stamp);
+            target.note(&target.file, digest, &stamp);
         }
         // A name that begins like it, and a line that ends too soon.
-        write(&target.store, &target.file.with_extension("rmeta\t"), other, &stamp);
-        write(&target.store, &target.file.with_extension("rmeta2"), other, &stamp);
+        target.note(&target.file.with_extension("rmeta\t"), other, &stamp);
+        target.note(&target.file.with_extension("rmeta2"), other, &stamp);
         let memory = memory_of(target.file.parent().unwrap());
         let line = format!("liba.rmeta\t{}", stamp.text);
         target.store.append(&memory, b"x\n", MAX_MEMORY).unwrap();

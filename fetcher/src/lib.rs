@@ -37,6 +37,7 @@ pub mod run;
 pub mod runner;
 pub mod script_output;
 pub mod sharing;
+pub mod signatures;
 pub mod sources;
 pub mod surroundings;
 pub mod toolchain;

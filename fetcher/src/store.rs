@@ -28,6 +28,9 @@ pub struct Store {
 /// The folder of what is not finished.
 pub const SCRATCH: &str = "tmp";
 
+/// Most bytes that are read of a record. What is cut off is no record.
+const MAX_RECORD: u64 = 256 << 20;
+
 /// Whether a stored file may be executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -111,7 +114,7 @@ impl Store {
 
     /// Reads a JSON record.
     pub fn read<T: DeserializeOwned>(&self, relative: &str) -> Option<T> {
-        serde_json::from_slice(&fs::read(self.path(relative)).ok()?).ok()
+        serde_json::from_slice(&read_small(&self.path(relative)).ok()?).ok()
     }
 
     /// Writes a file whole or not at all.
@@ -231,6 +234,14 @@ fn make_private(folder: &Path) -> io::Result<()> {
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     use std::io::Write as _;
     fs::File::create_new(path)?.write_all(content)
+}
+
+/// Reads a file that is small as a rule, without asking first how long it is.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::with_capacity(8 << 10);
+    fs::File::open(path)?.take(MAX_RECORD).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn copy_new(from: &Path, to: &Path) -> io::Result<()> {

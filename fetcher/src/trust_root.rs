@@ -107,7 +107,7 @@ struct Shape {
 /// Reads what is configured.
 pub fn read(path: Option<&Path>) -> Result<TrustRoot, NoTrustRoot> {
     let path = path.ok_or(NoTrustRoot::NotConfigured)?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(8 << 10);
     let file = fs_err::File::open(path).map_err(NoTrustRoot::Unreadable)?;
     file.take(MAX_POLICY)
         .read_to_end(&mut bytes)

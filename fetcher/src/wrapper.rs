@@ -26,6 +26,7 @@ use crate::compile::{self, Failure};
 use crate::config::Config;
 use crate::decide::{self, Decision, Miss, Reusable};
 use crate::install::{self, InPlace, Installer};
+use crate::known::Installed;
 use crate::messages::{self, Artifact};
 use crate::pass_through::{Given, exit_code};
 use crate::store::Store;
@@ -175,15 +176,18 @@ fn install_all(
         }
     }
     let mut installer = Installer::new(store, &call.invocation.out_dir);
+    let mut files = vec![];
     // The rmeta comes last: its time is the unit's time for cargo.
     for (role, blob) in unit.blobs().iter().rev() {
-        let destination = call.invocation.output(*role);
-        let time = installer.install(blob, *role, &destination)?;
-        installed.push(destination.clone());
+        let path = call.invocation.output(*role);
+        let written = installer.install(blob, *role, &path)?;
+        installed.push(path.clone());
         if let Some(output) = manifest.output(*role) {
-            known::remember(store, &destination, output.sha256, time);
+            let digest = output.sha256;
+            files.push(Installed { path, digest, written });
         }
     }
+    known::remember(store, &call.invocation.out_dir, &files);
     let roles: Vec<_> = manifest.outputs.iter().map(|output| output.role).collect();
     let dep_info = record::dep_info(call, places, manifest).to_text(&keep::dep_info_targets(call, &roles));
     install::write(&call.invocation.dep_info(), &dep_info)?;

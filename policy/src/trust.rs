@@ -19,6 +19,7 @@ use crate::leaf::Leaf;
 use crate::local::OperatorProof;
 use crate::log::cosignature::WitnessVerifier;
 use crate::log::proof::ProofError;
+use crate::log::signatures::{Forgetful, SignatureMemory};
 use crate::log::{
     LeafIndex, LogVerifier, TlogProof, TreeHash, TreeSize, VerifiedCheckpoint, VerifiedInclusion, WitnessPolicy,
 };
@@ -451,6 +452,19 @@ impl TrustPolicy {
         proofs: &[OperatorProof],
         freshness: Freshness,
     ) -> Result<Verified<Manifest>, Rejection> {
+        self.verify_with(&Forgetful, subject, manifest, proofs, freshness)
+    }
+
+    /// The same, with a memory of the logs' signatures. It spares arithmetic and decides nothing: whose signature counts
+    /// for what is asked of this policy, as ever.
+    pub fn verify_with(
+        &self,
+        memory: &dyn SignatureMemory,
+        subject: &Subject<'_>,
+        manifest: &[u8],
+        proofs: &[OperatorProof],
+        freshness: Freshness,
+    ) -> Result<Verified<Manifest>, Rejection> {
         let leaf = Leaf::new(subject.unit_key, Digest::of(manifest)).to_canonical();
         let mut inclusions = vec![];
         for proof in proofs {
@@ -462,12 +476,13 @@ impl TrustPolicy {
                 operator: operator.clone(),
                 source,
             })?;
-            let inclusion = parsed
-                .verify(leaf.as_bytes(), log)
-                .map_err(|source| Rejection::NotLogged {
-                    operator: operator.clone(),
-                    source,
-                })?;
+            let inclusion =
+                parsed
+                    .verify_with(leaf.as_bytes(), log, memory)
+                    .map_err(|source| Rejection::NotLogged {
+                        operator: operator.clone(),
+                        source,
+                    })?;
             inclusions.push((operator, proof.epoch, inclusion));
         }
         self.decide(subject, manifest, &inclusions, freshness)

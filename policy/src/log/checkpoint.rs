@@ -8,6 +8,7 @@ use std::fmt;
 use super::key::{LogSigner, LogVerifier, Origin};
 use super::note::{NoteError, SignedNote};
 use super::number::{TreeHash, TreeSize, decimal};
+use super::signatures::{Forgetful, Remembering, SignatureMemory};
 
 /// What a checkpoint says. Nobody has signed this value yet, or nobody has checked it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,13 +123,22 @@ impl SignedCheckpoint {
 
     /// Checks that the log with this key has signed it, under its own origin.
     pub fn verify(self, log: &LogVerifier) -> Result<VerifiedCheckpoint, CheckpointError> {
+        self.verify_with(log, &Forgetful)
+    }
+
+    /// The same, with a memory of signatures.
+    pub fn verify_with(
+        self,
+        log: &LogVerifier,
+        memory: &dyn SignatureMemory,
+    ) -> Result<VerifiedCheckpoint, CheckpointError> {
         if self.checkpoint.origin != *log.origin() {
             return Err(CheckpointError::OtherLog {
                 found: self.checkpoint.origin,
                 expected: log.origin().clone(),
             });
         }
-        self.note.verify(log)?;
+        self.note.verify(&Remembering { log, memory })?;
         Ok(VerifiedCheckpoint(self))
     }
 }

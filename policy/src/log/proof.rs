@@ -8,6 +8,7 @@ use super::checkpoint::{CheckpointError, SignedCheckpoint, VerifiedCheckpoint};
 use super::key::LogVerifier;
 use super::merkle::{InclusionProof, MAX_HASHES, MerkleError};
 use super::number::{LeafIndex, TreeHash};
+use super::signatures::{Forgetful, SignatureMemory};
 
 /// The most bytes that a proof file may have.
 pub const MAX_BYTES: usize = 2 * super::note::MAX_BYTES;
@@ -87,7 +88,17 @@ impl TlogProof {
 
     /// Checks that the log with this key has signed the checkpoint, and that its tree has `leaf` at the index.
     pub fn verify(self, leaf: &[u8], log: &LogVerifier) -> Result<VerifiedInclusion, ProofError> {
-        let checkpoint = self.checkpoint.verify(log)?;
+        self.verify_with(leaf, log, &Forgetful)
+    }
+
+    /// The same, with a memory of signatures.
+    pub fn verify_with(
+        self,
+        leaf: &[u8],
+        log: &LogVerifier,
+        memory: &dyn SignatureMemory,
+    ) -> Result<VerifiedInclusion, ProofError> {
+        let checkpoint = self.checkpoint.verify_with(log, memory)?;
         Ok(VerifiedInclusion::check(self.index, &self.proof, leaf, checkpoint)?)
     }
 }

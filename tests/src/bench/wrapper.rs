@@ -41,6 +41,10 @@ struct Measured {
     ninth_decile_us: u64,
 }
 
+/// How long ext4 does not use the number of a removed file again (`recently_deleted` in its `ialloc.c`), with all that is
+/// still to be written.
+const SET_ASIDE: Duration = Duration::from_secs(100);
+
 /// How often each call is made.
 const ROUNDS: usize = 21;
 
@@ -52,7 +56,7 @@ pub fn run(workload: Workload, programs: &Programs) -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("bench-")
         .tempdir_in(temporary_folder())?;
-    let progress = Progress::of(4);
+    let progress = Progress::of(5);
     let downloads = Downloads::of(programs)?;
     let project = folder.path().join("project");
     downloads.checkout(workload, &project)?;
@@ -90,6 +94,9 @@ pub fn run(workload: Workload, programs: &Programs) -> Result<()> {
     let spawned = fs_err::read_dir(&calls)?.count() - before;
     step.done("");
 
+    let step = progress.step("the disk comes to rest");
+    come_to_rest();
+    step.done("");
     let step = progress.step("the calls are made again");
     let scene = Scene {
         calls: caught(&calls)?,
@@ -105,6 +112,12 @@ pub fn run(workload: Workload, programs: &Programs) -> Result<()> {
     fs_err::write(&path, serde_json::to_string_pretty(&report)?)?;
     progress.say(&format!("  every number: {}", path.display()));
     Ok(())
+}
+
+/// Waits until nothing of what came before is still being written, nor any number of a removed file set aside by ext4.
+fn come_to_rest() {
+    rustix::fs::sync();
+    std::thread::sleep(SET_ASIDE);
 }
 
 /// Lets ext4 put each folder in here into a part of the disk of its own, as it does below `/`. Other file systems have

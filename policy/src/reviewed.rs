@@ -1,8 +1,8 @@
 //! Build scripts whose runs are shared: those of which a person found that everybody's run gives the same.
 //!
 //! Owns the list (`runs.toml`), which says of each package why, and under which circumstances not. A script that asks the
-//! system for programs or the time is not on it; one that asks for libraries is shared where it finds none, and what it
-//! asks is named, so that the answer is in the key. Must not know keys or what a run gave.
+//! system for programs or the time is not on it; what one asks for libraries is named, so that the answer is in the key, and
+//! where it takes what an answer does not tell whole its run is not shared. Must not know keys or what a run gave.
 
 mod list;
 
@@ -41,9 +41,9 @@ pub struct Reviewed {
     /// ends in `/` stands for all in a folder.
     #[serde(default)]
     headers: Vec<String>,
-    /// Headers without which it takes no library of the system: where one is, its run is not shared.
+    /// A library of the system that it links where it finds one, and brings its own where not.
     #[serde(default)]
-    absent_headers: Vec<String>,
+    system_library: Option<SystemLibrary>,
     /// What it asks pkg-config for.
     #[serde(default)]
     pkg_config: PkgConfig,
@@ -60,6 +60,19 @@ struct PkgConfig {
     taken_with: Option<String>,
 }
 
+/// A library of which a script tries whether the system has it. What the trial would find is in the key by content, so that
+/// what was linked against one library is never taken where there is another, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SystemLibrary {
+    /// As the linker is told: `z`.
+    pub name: String,
+    /// What it asks pkg-config for before.
+    pub module: String,
+    /// The headers of it that the trial includes, by themselves or through each other.
+    pub headers: Vec<String>,
+}
+
 /// Something of the system that decides what a run gives. The answer is in the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question<'a> {
@@ -67,8 +80,8 @@ pub enum Question<'a> {
     CCompiler,
     /// What a header of the system says, or all in a folder whose name ends in `/`.
     Header(&'a str),
-    /// Whether a header is not there.
-    AbsentHeader(&'a str),
+    /// What there is of a library that it links where it can.
+    SystemLibrary(&'a SystemLibrary),
     /// Whether pkg-config knows a module that the script would take.
     Module {
         /// The module.
@@ -82,7 +95,8 @@ impl fmt::Display for Question<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CCompiler => f.write_str("c-compiler"),
-            Self::Header(name) | Self::AbsentHeader(name) => write!(f, "header {name}"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::SystemLibrary(library) => write!(f, "library {}", library.name),
             Self::Module { name, .. } => write!(f, "pkg-config {name}"),
         }
     }
@@ -183,7 +197,7 @@ impl Reviewed {
         let modules = self.pkg_config.modules.iter();
         (self.compiles_c.then_some(Question::CCompiler).into_iter())
             .chain(self.headers.iter().map(|name| Question::Header(name)))
-            .chain(self.absent_headers.iter().map(|name| Question::AbsentHeader(name)))
+            .chain(self.system_library.iter().map(Question::SystemLibrary))
             .chain(modules.map(move |name| Question::Module { name, taken_with }))
     }
 
@@ -213,7 +227,7 @@ mod tests {
             required_features: vec![],
             unset: vec!["OWN".into(), "OWN_*".into()],
             headers: vec![],
-            absent_headers: vec![],
+            system_library: None,
             pkg_config: PkgConfig::default(),
         };
         let names = [

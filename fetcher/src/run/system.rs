@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use fs_err as fs;
 use sealift_policy::digest::Digest;
-use sealift_policy::reviewed::{Question, Reviewed};
+use sealift_policy::reviewed::{Question, Reviewed, SystemLibrary};
 
 use super::{NoRun, c_compiler};
 use crate::env::{self, Env};
@@ -29,10 +29,7 @@ pub(super) fn answers(
         let answer = match question {
             Question::CCompiler => c_compiler::here(store, &env).map_or("none".into(), |compiler| compiler.family),
             Question::Header(name) => content_of(name, &include_folders(&env, target, name)?)?,
-            Question::AbsentHeader(name) => match header(name, &include_folders(&env, target, name)?) {
-                Some(path) => return Err(NoRun::System(format!("`{}`", path.display()))),
-                None => ABSENT.into(),
-            },
+            Question::SystemLibrary(library) => system_library(library, &env, target)?,
             Question::Module { name, taken_with } => module(name, taken_with)?,
         };
         answers.insert(question.to_string(), answer);
@@ -50,13 +47,70 @@ fn include_folders(env: &Env, target: Option<&str>, name: &str) -> Result<[PathB
     if !c_compiler::program(env).is_some_and(|program| is_of_distribution(&program)) {
         return Err(NoRun::System(format!("`{name}`")));
     }
-    // Debian's name of the platform, as in `x86_64-linux-gnu`.
-    let platform = target.unwrap_or_default().replacen("-unknown", "", 1);
     Ok([
         PathBuf::from("/usr/local/include"),
-        Path::new("/usr/include").join(platform),
+        Path::new("/usr/include").join(platform(target)),
         PathBuf::from("/usr/include"),
     ])
+}
+
+/// Debian's name of the platform, as in `x86_64-linux-gnu`.
+fn platform(target: Option<&str>) -> String {
+    target.unwrap_or_default().replacen("-unknown", "", 1)
+}
+
+/// The folders in which the linker of a distribution looks for a library, each once.
+fn library_folders(target: Option<&str>) -> Vec<PathBuf> {
+    let platform = platform(target);
+    let mut folders: Vec<PathBuf> = vec![];
+    for folder in ["/usr/local/lib", "/usr/lib", "/lib"] {
+        for folder in [
+            Path::new(folder).join(&platform),
+            folder.into(),
+            format!("{folder}64").into(),
+        ] {
+            if let Ok(folder) = fs::canonicalize(folder)
+                && !folders.contains(&folder)
+            {
+                folders.push(folder);
+            }
+        }
+    }
+    folders
+}
+
+/// All that a script's trial can find of a library, by content; refused where pkg-config leads elsewhere.
+fn system_library(library: &SystemLibrary, env: &Env, target: Option<&str>) -> Result<String, NoRun> {
+    let SystemLibrary { name, module, headers } = library;
+    let mut found = vec![match ask_pkg_config(&["--libs", "--cflags", module])? {
+        Said::NoProgram => "no pkg-config".into(),
+        Said::Unknown => "unknown".into(),
+        Said::Flags(flags) => of_system(&flags).ok_or_else(|| NoRun::System(format!("the library `{module}`")))?,
+    }];
+    for header in headers {
+        let content = content_of(header, &include_folders(env, target, header)?)?;
+        found.push(format!("{header} {content}"));
+    }
+    for folder in library_folders(target) {
+        for file in [format!("lib{name}.so"), format!("lib{name}.a")] {
+            let path = folder.join(file);
+            if path.is_file() {
+                let content = Digest::of(&fs::read(&path).map_err(NoRun::Unreadable)?);
+                found.push(format!("{} {content}", path.display()));
+            }
+        }
+    }
+    Ok(found.join(", "))
+}
+
+/// What pkg-config says of a library, if it lies where compilers look by themselves.
+fn of_system(flags: &str) -> Option<String> {
+    let flags: Vec<&str> = flags.split_ascii_whitespace().collect();
+    let is_of_system = |flag: &&str| {
+        let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.+".contains(c));
+        *flag == "-I/usr/include" || flag.strip_prefix("-l").is_some_and(is_name)
+    };
+    flags.iter().all(is_of_system).then(|| flags.join(" "))
 }
 
 /// Where a header is found.
@@ -83,8 +137,36 @@ fn content_of(name: &str, folders: &[PathBuf]) -> Result<String, NoRun> {
     Ok(parts.collect::<Result<Vec<String>, NoRun>>()?.join(" "))
 }
 
-/// Whether pkg-config knows a module, asked as the `pkg-config` crate does when it is told nothing.
+/// Whether pkg-config knows a module that the script would take.
 fn module(name: &str, taken_with: Option<&str>) -> Result<String, NoRun> {
+    let flags = match ask_pkg_config(&["--cflags-only-I", name])? {
+        Said::NoProgram => return Ok("no pkg-config".into()),
+        Said::Unknown => return Ok("unknown".into()),
+        Said::Flags(flags) => flags,
+    };
+    let is_taken = taken_with.is_none_or(|header| {
+        let folders = flags
+            .split_ascii_whitespace()
+            .filter_map(|flag| flag.strip_prefix("-I"));
+        // What is escaped may be anything.
+        flags.contains(['\\', '"', '\'']) || folders.map(Path::new).any(|folder| folder.join(header).exists())
+    });
+    if is_taken {
+        Err(NoRun::System(format!("the library `{name}`")))
+    } else {
+        Ok("not taken".into())
+    }
+}
+
+/// What pkg-config answers.
+enum Said {
+    NoProgram,
+    Unknown,
+    Flags(String),
+}
+
+/// Asks as the `pkg-config` crate does when it is told nothing.
+fn ask_pkg_config(args: &[&str]) -> Result<Said, NoRun> {
     let is_told = |variable: &str| {
         let variable = ["HOST_", "TARGET_"]
             .iter()
@@ -98,35 +180,65 @@ fn module(name: &str, taken_with: Option<&str>) -> Result<String, NoRun> {
     }
     for program in ["pkg-config", "pkgconf"] {
         let asked = Command::new(program)
-            .args(["--cflags-only-I", name])
+            .args(args)
             .env("PKG_CONFIG_ALLOW_SYSTEM_CFLAGS", "1")
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .output();
         let Ok(said) = asked else { continue };
-        if !said.status.success() {
-            return Ok("unknown".into());
-        }
-        let flags = String::from_utf8_lossy(&said.stdout).into_owned();
-        let is_taken = taken_with.is_none_or(|header| {
-            let folders = flags
-                .split_ascii_whitespace()
-                .filter_map(|flag| flag.strip_prefix("-I"));
-            // What is escaped may be anything.
-            flags.contains(['\\', '"', '\'']) || folders.map(Path::new).any(|folder| folder.join(header).exists())
-        });
-        return if is_taken {
-            Err(NoRun::System(format!("the library `{name}`")))
+        return Ok(if said.status.success() {
+            Said::Flags(String::from_utf8_lossy(&said.stdout).into_owned())
         } else {
-            Ok("not taken".into())
-        };
+            Said::Unknown
+        });
     }
-    Ok("no pkg-config".into())
+    Ok(Said::NoProgram)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // What is linked elsewhere would be another library than the one whose content is in the key.
+    #[test]
+    fn a_library_that_pkg_config_finds_elsewhere_is_not_the_system_s() {
+        assert_eq!(of_system("-I/usr/include  -lz \n"), Some("-I/usr/include -lz".into()));
+        assert_eq!(of_system(""), Some(String::new()));
+        for flags in [
+            "-I/opt/zlib/include -lz",
+            "-L/opt/zlib/lib -lz",
+            "-lz -Wl,-rpath,/opt",
+            "-I/usr/include\\ x",
+            "-l/opt/libz.a",
+            "-DX",
+        ] {
+            assert_eq!(of_system(flags), None, "{flags}");
+        }
+    }
+
+    #[test]
+    fn what_there_is_of_a_library_is_told_by_content() {
+        let library = SystemLibrary {
+            name: "of-no-system".into(),
+            module: "of-no-system".into(),
+            headers: vec!["of-no-system.h".into()],
+        };
+        let target = Some("x86_64-unknown-linux-gnu");
+        match system_library(&library, &Env::process(), target) {
+            Ok(said) => assert!(said.ends_with("of-no-system.h absent"), "{said}"),
+            // Where there is no compiler of the distribution.
+            Err(why) => assert!(matches!(why, NoRun::System(_)), "{why}"),
+        }
+        let folders = library_folders(target);
+        assert!(
+            folders.iter().any(|folder| folder.join("libc.so.6").is_file()),
+            "{folders:?}"
+        );
+        let mut once = folders.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), folders.len());
+    }
 
     #[test]
     fn a_folder_of_headers_counts_by_all_that_is_in_it_and_by_which_is_found_first() {

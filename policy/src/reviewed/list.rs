@@ -43,7 +43,7 @@ impl Alike {
             required_features: vec![],
             unset: vec![],
             headers: vec![],
-            absent_headers: vec![],
+            system_library: None,
             pkg_config: PkgConfig::default(),
         })
     }

@@ -111,6 +111,8 @@ pub fn check(output: &[u8], package: &str) -> Result<Instructions, NotShared> {
                     return Err(NotShared::Path(path.to_owned()));
                 }
             }
+            // Where every Linux has its headers, which is all that it means to say so.
+            "include" if value == "/usr/include" => {}
             _ if value.starts_with('/') && !is_below(value, OUT_DIR) && !is_below(value, package) => {
                 return Err(NotShared::Path(value.to_owned()));
             }
@@ -171,7 +173,7 @@ mod tests {
              cargo:rerun-if-changed=crypto/x.c\ncargo:rerun-if-changed={PACKAGE}/build.rs\n\
              cargo:rustc-link-search=native=/cargo/out-dir\ncargo::rustc-link-search=/cargo/out-dir/lib\n\
              cargo:rustc-link-lib=static=ring_core\ncargo:root=/cargo/out-dir\ncargo:include={PACKAGE}/include\n\
-             cargo::metadata=version=1\ncargo::rustc-check-cfg=cfg(x)\n\
+             cargo:include=/usr/include\ncargo::metadata=version=1\ncargo::rustc-check-cfg=cfg(x)\n\
              cargo:warning=CFLAGS: -ffile-prefix-map=/cargo/registry/1=/cargo/registry/1\n"
         );
         let instructions = verdict(&text).unwrap();
@@ -252,9 +254,11 @@ mod tests {
             "/cargo/registry/1949cf8c6b5b557f/other-1.0.0/include",
             "/cargo/registry/1949cf8c6b5b557f/ring-0.17.140",
             "/cargo/out",
-            "/usr/include",
+            "/usr/include/openssl",
+            "/usr/local/include",
         ] {
             assert!(verdict(&format!("cargo:include={path}")).is_err(), "{path}");
         }
+        assert!(verdict("cargo:root=/usr/include").is_err());
     }
 }

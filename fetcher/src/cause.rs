@@ -89,6 +89,7 @@ pub fn not_shareable(not_kept: &NotKept) -> Option<Caused> {
         NotKept::Undeclared(name) => Some(about(Cause::Environment, name)),
         NotKept::Run(NotShared::NotUtf8 | NotShared::Instruction(_)) => Some(Cause::NotShareable.into()),
         NotKept::Changed
+        | NotKept::SystemChanged
         | NotKept::Fetched
         | NotKept::NotEmpty
         | NotKept::Presentation

@@ -24,11 +24,11 @@ use crate::call::Call;
 use crate::closure::Needs;
 use crate::install::{InPlace, Installer};
 use crate::keep::{self, Gave, Searched};
-use crate::known::Installed;
+use crate::known::Notes;
 use crate::messages::{self, Artifact};
 use crate::record::NotKept;
+use crate::runner;
 use crate::store::{Mode, Store};
-use crate::{known, runner};
 
 /// A unit that was compiled and installed.
 #[derive(Debug)]
@@ -261,8 +261,9 @@ impl Compilation<'_> {
         let stored = (self.store.adopt(&file, sha256, mode).ok()).and_then(|()| self.store.blob(sha256, size));
         let path = invocation.output(role);
         let written = (self.installer).install(stored.as_deref().unwrap_or(&file), role, &path)?;
-        let digest = sha256;
-        known::remember(self.store, &invocation.out_dir, &[Installed { path, digest, written }]);
+        let mut notes = Notes::default();
+        notes.add(self.store, &path, sha256, written);
+        notes.write(self.store, &invocation.out_dir);
         Ok(Output {
             name,
             role,

@@ -69,9 +69,12 @@ impl<'a> Known<'a> {
         }
         let (digest, _) = store::digest_of_file(path)?;
         if before.is_final(self.store, path, began)
-            && let (Some(folder), Some(note)) = (path.parent(), note(path, digest, &before))
+            && !has_another_clock(path)
+            && let Some(folder) = path.parent()
         {
-            write(self.store, folder, &note);
+            let mut notes = Notes::default();
+            notes.push(path, digest, &before);
+            notes.write(self.store, folder);
         }
         Ok(digest)
     }
@@ -97,42 +100,33 @@ fn newest_note<'a>(memory: &'a str, name: &str) -> Option<&'a str> {
     memory[place + begin.len()..].lines().next()
 }
 
-/// A file that was just put in place.
-#[derive(Debug)]
-pub struct Installed {
-    /// Where.
-    pub path: PathBuf,
-    /// The SHA-256 of its content.
-    pub digest: Digest,
-    /// When it was written.
-    pub written: Written,
-}
+/// What is to be remembered of one folder: written at once, and what is never written costs time only.
+#[derive(Debug, Default)]
+pub struct Notes(String);
 
-/// Remembers what was just installed in one folder. Losing the memory costs time only.
-pub fn remember(store: &Store, folder: &Path, files: &[Installed]) {
-    let began = clock::now();
-    let mut notes = String::new();
-    for file in files {
-        let Ok(metadata) = fs::metadata(&file.path) else {
-            continue;
-        };
+impl Notes {
+    /// Takes note of what was just installed at a path of the folder.
+    pub fn add(&mut self, store: &Store, path: &Path, digest: Digest, installed: Written) {
+        let began = clock::now();
+        let Ok(metadata) = fs::metadata(path) else { return };
         let stamp = Stamp::from(&metadata);
-        if file.written == Written::of(&metadata) && stamp.is_final(store, &file.path, began) {
-            notes.extend(note(&file.path, file.digest, &stamp));
+        if installed == Written::of(&metadata) && stamp.is_final(store, path, began) && !has_another_clock(path) {
+            self.push(path, digest, &stamp);
         }
     }
-    write(store, folder, &notes);
-}
 
-/// More lines in the memory of a folder: a file for each would cost more than what it saves.
-fn write(store: &Store, folder: &Path, notes: &str) {
-    if !notes.is_empty() && !has_another_clock(folder) {
-        let _ = store.append(&memory_of(folder), notes.as_bytes(), MAX_MEMORY);
+    fn push(&mut self, path: &Path, digest: Digest, stamp: &Stamp) {
+        let name = name_of(path);
+        let line = name.map(|name| format!("{name}\t{}\t{digest}\n", stamp.text));
+        self.0.extend(line);
     }
-}
 
-fn note(path: &Path, digest: Digest, stamp: &Stamp) -> Option<String> {
-    Some(format!("{}\t{}\t{digest}\n", name_of(path)?, stamp.text))
+    /// More lines in the memory of the folder: a file for each would cost more than what it saves.
+    pub fn write(self, store: &Store, folder: &Path) {
+        if !self.0.is_empty() {
+            let _ = store.append(&memory_of(folder), self.0.as_bytes(), MAX_MEMORY);
+        }
+    }
 }
 
 /// Names of which the memory is sure where they end.
@@ -253,14 +247,15 @@ mod tests {
         }
 
         fn remember(&self, digest: Digest, written: Written) {
-            let path = self.file.clone();
-            let file = Installed { path, digest, written };
-            remember(&self.store, self.file.parent().unwrap(), &[file]);
+            let mut notes = Notes::default();
+            notes.add(&self.store, &self.file, digest, written);
+            notes.write(&self.store, self.file.parent().unwrap());
         }
 
         fn note(&self, path: &Path, digest: Digest, stamp: &Stamp) {
-            let note = note(path, digest, stamp).unwrap_or_default();
-            write(&self.store, path.parent().unwrap(), &note);
+            let mut notes = Notes::default();
+            notes.push(path, digest, stamp);
+            notes.write(&self.store, path.parent().unwrap());
         }
 
         fn digest(&self) -> io::Result<Digest> {
@@ -373,7 +368,9 @@ mod tests {
         for digest in [first, last] {
             target.note(&target.file, digest, &stamp);
         }
-        // A name that begins like it, and a line that ends too soon.
+        // Names that begin or end like it, and a line that ends too soon.
+        target.note(&target.file.with_file_name("a.rmeta"), other, &stamp);
+        target.note(&target.file.with_file_name("xliba.rmeta"), other, &stamp);
         target.note(&target.file.with_extension("rmeta\t"), other, &stamp);
         target.note(&target.file.with_extension("rmeta2"), other, &stamp);
         let memory = memory_of(target.file.parent().unwrap());

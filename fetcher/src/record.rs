@@ -22,6 +22,8 @@ pub enum NotKept {
     ForeignLibraries,
     #[error("its sources were changed while it was compiled")]
     Changed,
+    #[error("what it asks the system has another answer since")]
+    SystemChanged,
     #[error("it reads `{0}`, which is outside its package and `OUT_DIR`")]
     Outside(PathBuf),
     #[error("it reads `{0}` in `OUT_DIR`, which names folders of this machine")]

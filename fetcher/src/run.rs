@@ -11,6 +11,7 @@ pub mod restore;
 mod system;
 pub(crate) mod told;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,8 @@ pub struct Run {
     pub out_dir: PathBuf,
     package_root: PathBuf,
     stamp: Digest,
+    /// What the system answered.
+    system: BTreeMap<String, String>,
     call: CallSummary,
 }
 
@@ -132,6 +135,13 @@ impl Script {
     }
 }
 
+/// Whether this system answers as the one on which a run was made.
+pub fn is_of_such_a_system(store: &Store, document: &RunDocument) -> bool {
+    let target = document.run_env.get("TARGET").map(String::as_str);
+    let answers = |reviewed| system::answers(store, reviewed, target).ok();
+    document.reviewed().and_then(answers).as_ref() == Some(&document.system)
+}
+
 impl Run {
     /// Understands the run that cargo asks this process for, or says why it is not shared.
     pub fn understand(store: &Store, script: Script) -> Result<Self, NoRun> {
@@ -173,6 +183,7 @@ impl Run {
         let (key, document_text) = document.key();
         Ok(Self {
             reviewed,
+            system: document.system.clone(),
             package,
             document: document.into(),
             document_text,
@@ -221,6 +232,11 @@ impl Run {
         if stamp_of_tree(&self.package_root).ok() != Some(self.stamp) {
             return Err(NotKept::Changed);
         }
+        // A library may have been installed meanwhile.
+        let target = Env::process().text("TARGET");
+        if system::answers(store, self.reviewed, target.as_deref()).ok().as_ref() != Some(&self.system) {
+            return Err(NotKept::SystemChanged);
+        }
         let scratch = store.scratch_folder().map_err(not_stored)?;
         let packed = scratch.path().join("out-dir");
         let has_native_code = archive::pack(&self.out_dir, &packed, |name, content| {
@@ -239,7 +255,7 @@ impl Run {
             size,
         };
         let manifest = Manifest {
-            baseline: self.baseline(store),
+            baseline: has_native_code.then(|| self.baseline(store)).flatten(),
             diagnostics: vec![],
             env_deps: self.env_deps(&instructions)?,
             glibc: has_native_code

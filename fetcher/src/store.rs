@@ -123,7 +123,7 @@ impl Store {
         move_to(scratch.path(), &self.path(relative))
     }
 
-    /// Adds one line to a file, whole: the kernel keeps lines of several processes apart. A file that has grown to
+    /// Adds lines to a file, whole: the kernel keeps lines of several processes apart. A file that has grown to
     /// `limit` bytes begins anew.
     pub fn append(&self, relative: &str, line: &[u8], limit: u64) -> io::Result<()> {
         use std::io::Write as _;

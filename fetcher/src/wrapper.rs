@@ -26,12 +26,12 @@ use crate::compile::{self, Failure};
 use crate::config::Config;
 use crate::decide::{self, Decision, Miss, Reusable};
 use crate::install::{self, InPlace, Installer};
-use crate::known::Installed;
+use crate::known::Notes;
 use crate::messages::{self, Artifact};
 use crate::pass_through::{Given, exit_code};
 use crate::store::Store;
 use crate::wait::{self, Waited};
-use crate::{beside, keep, known, record, runner};
+use crate::{beside, keep, record, runner};
 use report::{Report, Why, chain};
 
 /// Runs the wrapper with its arguments (without its own name).
@@ -176,18 +176,17 @@ fn install_all(
         }
     }
     let mut installer = Installer::new(store, &call.invocation.out_dir);
-    let mut files = vec![];
+    let mut notes = Notes::default();
     // The rmeta comes last: its time is the unit's time for cargo.
     for (role, blob) in unit.blobs().iter().rev() {
         let path = call.invocation.output(*role);
         let written = installer.install(blob, *role, &path)?;
-        installed.push(path.clone());
         if let Some(output) = manifest.output(*role) {
-            let digest = output.sha256;
-            files.push(Installed { path, digest, written });
+            notes.add(store, &path, output.sha256, written);
         }
+        installed.push(path);
     }
-    known::remember(store, &call.invocation.out_dir, &files);
+    notes.write(store, &call.invocation.out_dir);
     let roles: Vec<_> = manifest.outputs.iter().map(|output| output.role).collect();
     let dep_info = record::dep_info(call, places, manifest).to_text(&keep::dep_info_targets(call, &roles));
     install::write(&call.invocation.dep_info(), &dep_info)?;

@@ -14,7 +14,7 @@
 //! | other variables | no | only scripts of which somebody found that they read none are shared (see [`crate::reviewed`]); those that they read in silence must be unset |
 //! | the C compiler's family (`gcc`, `clang`) | yes, for scripts that compile C | scripts do other things with another |
 //! | the C compiler's version | no | the manifest names it; what one made here is used with that one only, what operators made with theirs. Who sets `CC` or flags has another value of a declared variable |
-//! | headers of the system, and whether pkg-config knows a library | yes, those that the reviewed list names | what a script would take from the system makes another result; where it takes something its run is not shared |
+//! | headers of the system, and whether pkg-config knows a library | yes, those that the reviewed list names | what a script would take from the system makes another result; where it takes something its run is not shared, but for a library of which all that a trial can find is in the key by content |
 //!
 //! Owns the run document and its one spelling. Must not know where inputs come from.
 
@@ -29,8 +29,9 @@ use crate::digest::{Digest, UnitKey};
 use crate::key::{Compiler, MalformedKeyDocument, Package};
 use crate::reviewed::{self, Reviewed};
 
-/// Version of the rules by which runs are made and packed: runs by other rules are other units.
-pub const RUN_RULES: u32 = 2;
+/// Version of the rules by which runs are made and packed: runs by other rules are other units. What is asked for a script
+/// of which runs may have been logged is part of the rules.
+pub const RUN_RULES: u32 = 3;
 
 /// What a path into the output folder of another package's script becomes, with the digest of the tree.
 pub const OTHER_OUT_DIR: &str = "/cargo/out-dir-of";
@@ -90,8 +91,12 @@ impl RunDocument {
         (!reviewed.compiles_c || !is_crossing).then_some(reviewed)
     }
 
-    /// Whether everything that the script asks the system is answered, and nothing else.
+    /// Whether everything that the script asks the system is answered, and nothing else. What other rules ask is not known
+    /// here, and what they made is used by nobody who has these: it may be in a log all the same.
     pub fn is_complete(&self) -> bool {
+        if self.rules != RUN_RULES {
+            return true;
+        }
         let asked = self.reviewed().map(Reviewed::questions).into_iter().flatten();
         let asked: BTreeSet<_> = asked.map(|question| question.to_string()).collect();
         self.reviewed().is_some() && asked.iter().eq(self.system.keys())

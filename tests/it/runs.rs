@@ -284,6 +284,36 @@ fn what_a_script_asks_the_system_is_an_input() {
     assert!(!ran(&[]));
 }
 
+// S12: a library that is taken where the system has it is shared where all that can be found of it is in the key.
+#[test]
+fn a_library_of_the_system_is_an_input_and_one_from_elsewhere_is_this_machine_s() {
+    let mut scene = Scene::with("libz-sys", "1.1.23");
+    let tools = scene.handmade.folder().join("tools");
+    fs_err::create_dir_all(&tools).expect("a folder");
+    let says = |text: &str| {
+        let program = tools.join("pkg-config");
+        fs_err::write(&program, format!("#!/bin/sh\n{text}\n")).expect("a program");
+        fs_err::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    };
+    let path = path_with(&tools);
+    let mut ran = || {
+        let (said, _, ran) = scene.anew(&[("PATH", path.to_str().expect("UTF-8"))]);
+        assert_eq!(said, " 0,debug,\n");
+        ran
+    };
+    says("exit 1");
+    assert!(ran() && !ran());
+    says("echo -I/usr/include -lz");
+    assert!(ran(), "pkg-config knows it now");
+    assert!(!ran());
+    says("echo -I/usr/include -lz -lother");
+    assert!(ran(), "it needs another");
+    says("echo -I/opt/zlib/include -L/opt/zlib/lib -lz");
+    assert!(ran() && ran(), "nobody knows what lies there");
+    says("exit 1");
+    assert!(!ran(), "as in the beginning");
+}
+
 /// Changes what is stored of the one run: an output's bytes, in agreement with its record.
 fn change_output(scene: &Scene, index: usize, content: &[u8]) {
     let store = scene.handmade.user.store().join(local::VERSION_DIR);

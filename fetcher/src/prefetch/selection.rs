@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{PlanId, UnitKey};
+use sealift_policy::document::UnitDocument;
 use sealift_policy::trust::{Rejection, TrustPolicy};
 use sealift_policy::wire::{LogState, LookupResponse, PlanHint, UnitRecord};
 
@@ -15,8 +16,10 @@ use super::offer::{self, AcceptedHeads, Offer, RefusedOffer};
 use super::present::is_usable;
 use super::{Order, chain};
 use crate::heads::{HeadRefused, Heads, Log};
+use crate::run;
 
-/// Units that one plan may name. Honest stores name one, or a few where build scripts or compilers differ.
+/// Units that one plan may name. Honest stores name one as a rule, some where build scripts or compilers differ, and many
+/// only where a script asks what each system has.
 const MAX_UNITS_OF_PLAN: usize = 16;
 
 /// The units of an answer.
@@ -94,6 +97,11 @@ pub(super) fn check_offers(
         // Those of which most operators speak first: one operator alone cannot hide what others made among its own.
         hint.unit_keys
             .sort_by_key(|key| Reverse(records.get(key).map_or(0, operators)));
+        // Runs differ by what their systems have, and those for this one are among them.
+        if hint.unit_keys.len() > MAX_UNITS_OF_PLAN {
+            let is_for_here = |key: &UnitKey| records.get(key).is_some_and(|record| is_for_here(deposit, record));
+            hint.unit_keys.sort_by_cached_key(|key| !is_for_here(key));
+        }
         hint.unit_keys.truncate(MAX_UNITS_OF_PLAN);
         // Another build may have fetched it since it was asked for.
         if !hint.unit_keys.is_empty() && hint.unit_keys.iter().all(|key| is_usable(deposit, policy, *key)) {
@@ -146,6 +154,16 @@ fn disagreement(policy: &TrustPolicy, heads: &AcceptedHeads, record: &[u8], refu
     let record: UnitRecord = serde_json::from_slice(record).ok()?;
     let evidence = offer::disagreement(policy, heads, &record, statements)?;
     Some(evidence.to_file().into_bytes())
+}
+
+/// Whether a run was made where scripts are told the same of the system as here.
+fn is_for_here(deposit: &Deposit, record: &UnitRecord) -> bool {
+    let document = UnitDocument::from_canonical(record.key_document.as_bytes());
+    match document {
+        Ok((_, UnitDocument::Run(document))) => run::is_of_such_a_system(deposit.store(), &document),
+        Ok(_) => true,
+        Err(_) => false,
+    }
 }
 
 /// Of how many operators there are vouchers, whatever they are worth.

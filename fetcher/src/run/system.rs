@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use fs_err as fs;
 use sealift_policy::digest::Digest;
-use sealift_policy::reviewed::{Question, Reviewed, SystemLibrary};
+use sealift_policy::reviewed::{self, Question, Reviewed, SystemLibrary};
 
 use super::{NoRun, c_compiler};
 use crate::env::{self, Env};
@@ -56,12 +56,24 @@ fn include_folders(env: &Env, target: Option<&str>, name: &str) -> Result<[PathB
 
 /// Debian's name of the platform, as in `x86_64-linux-gnu`.
 fn platform(target: Option<&str>) -> String {
-    target.unwrap_or_default().replacen("-unknown", "", 1)
+    let target = target.unwrap_or_default();
+    let (architecture, rest) = target.split_once("-unknown").unwrap_or((target, ""));
+    let architecture = match architecture {
+        "i586" | "i686" => "i386",
+        "riscv64gc" => "riscv64",
+        other => other,
+    };
+    format!("{architecture}{rest}")
 }
 
-/// The folders in which the linker of a distribution looks for a library, each once.
-fn library_folders(target: Option<&str>) -> Vec<PathBuf> {
+/// The folders in which the linker of a distribution looks for a library, each once. Those of the compiler itself hold none
+/// of a distribution's. For other processors nobody has looked.
+fn library_folders(target: Option<&str>) -> Option<Vec<PathBuf>> {
+    const LOOKED_AT: [&str; 2] = ["aarch64-linux-gnu", "x86_64-linux-gnu"];
     let platform = platform(target);
+    if !LOOKED_AT.contains(&platform.as_str()) {
+        return None;
+    }
     let mut folders: Vec<PathBuf> = vec![];
     for folder in ["/usr/local/lib", "/usr/lib", "/lib"] {
         for folder in [
@@ -76,31 +88,43 @@ fn library_folders(target: Option<&str>) -> Vec<PathBuf> {
             }
         }
     }
-    folders
+    Some(folders)
 }
 
-/// All that a script's trial can find of a library, by content; refused where pkg-config leads elsewhere.
+/// All that a script's trial can find of a library of this system, by content. Refused where pkg-config, or a variable that
+/// compilers are told by, leads elsewhere.
 fn system_library(library: &SystemLibrary, env: &Env, target: Option<&str>) -> Result<String, NoRun> {
     let SystemLibrary { name, module, headers } = library;
+    let elsewhere = || NoRun::System(format!("the library `{module}`"));
+    let folders = library_folders(target).ok_or_else(elsewhere)?;
+    let mut variables = env::all().filter_map(|(variable, _)| variable.into_string().ok());
+    if let Some(variable) = variables.find(|variable| reviewed::is_read_by_c_compilers(variable)) {
+        return Err(NoRun::System(format!("what `{variable}` leads to")));
+    }
     let mut found = vec![match ask_pkg_config(&["--libs", "--cflags", module])? {
         Said::NoProgram => "no pkg-config".into(),
         Said::Unknown => "unknown".into(),
-        Said::Flags(flags) => of_system(&flags).ok_or_else(|| NoRun::System(format!("the library `{module}`")))?,
+        Said::Flags(flags) => of_system(&flags).ok_or_else(elsewhere)?,
     }];
     for header in headers {
         let content = content_of(header, &include_folders(env, target, header)?)?;
         found.push(format!("{header} {content}"));
     }
-    for folder in library_folders(target) {
-        for file in [format!("lib{name}.so"), format!("lib{name}.a")] {
-            let path = folder.join(file);
-            if path.is_file() {
-                let content = Digest::of(&fs::read(&path).map_err(NoRun::Unreadable)?);
-                found.push(format!("{} {content}", path.display()));
-            }
-        }
-    }
+    found.extend(libraries(name, &folders)?);
     Ok(found.join(", "))
+}
+
+/// Every library of this name that lies in these folders.
+fn libraries(name: &str, folders: &[PathBuf]) -> Result<Vec<String>, NoRun> {
+    let files = [format!("lib{name}.so"), format!("lib{name}.a")];
+    let paths = folders
+        .iter()
+        .flat_map(|folder| files.iter().map(|file| folder.join(file)));
+    let contents = paths.filter(|path| path.is_file()).map(|path| {
+        let content = fs::read(&path).map_err(NoRun::Unreadable)?;
+        Ok(format!("{} {}", path.display(), Digest::of(&content)))
+    });
+    contents.collect()
 }
 
 /// What pkg-config says of a library, if it lies where compilers look by themselves.
@@ -217,27 +241,52 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_of_a_library_is_told_by_content() {
-        let library = SystemLibrary {
-            name: "of-no-system".into(),
-            module: "of-no-system".into(),
-            headers: vec!["of-no-system.h".into()],
+    fn a_library_counts_by_content_and_by_where_it_lies() {
+        let system = tempfile::tempdir().unwrap();
+        let folders = ["platform", "general"].map(|folder| system.path().join(folder));
+        let write = |folder: &PathBuf, name: &str, content: &str| {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join(name), content).unwrap();
         };
-        let target = Some("x86_64-unknown-linux-gnu");
-        match system_library(&library, &Env::process(), target) {
-            Ok(said) => assert!(said.ends_with("of-no-system.h absent"), "{said}"),
-            // Where there is no compiler of the distribution.
-            Err(why) => assert!(matches!(why, NoRun::System(_)), "{why}"),
-        }
-        let folders = library_folders(target);
-        assert!(
-            folders.iter().any(|folder| folder.join("libc.so.6").is_file()),
-            "{folders:?}"
-        );
+        let said = || libraries("z", &folders).unwrap().join(", ");
+        assert_eq!(said(), "");
+        let mut all = vec![said()];
+        write(&folders[1], "libz.so", "one");
+        all.push(said());
+        write(&folders[1], "libz.so", "two");
+        all.push(said());
+        write(&folders[1], "libz.a", "two");
+        all.push(said());
+        fs::remove_file(folders[1].join("libz.so")).unwrap();
+        all.push(said());
+        write(&folders[0], "libz.a", "two");
+        all.push(said());
+        let before = said();
+        write(&folders[0], "libzother.so", "two");
+        assert_eq!(said(), before, "no other library counts");
+        all.sort();
+        let different = all.len();
+        all.dedup();
+        assert_eq!(all.len(), different);
+    }
+
+    #[test]
+    fn the_folders_of_libraries_are_those_of_processors_that_were_looked_at() {
+        let folders = library_folders(Some("x86_64-unknown-linux-gnu")).unwrap();
         let mut once = folders.clone();
         once.sort();
         once.dedup();
         assert_eq!(once.len(), folders.len());
+        for target in [
+            "i686-unknown-linux-gnu",
+            "riscv64gc-unknown-linux-gnu",
+            "x86_64-unknown-linux-gnux32",
+            "",
+        ] {
+            assert_eq!(library_folders(Some(target)), None, "{target}");
+        }
+        assert_eq!(platform(Some("i686-unknown-linux-gnu")), "i386-linux-gnu");
+        assert_eq!(platform(Some("riscv64gc-unknown-linux-gnu")), "riscv64-linux-gnu");
     }
 
     #[test]

@@ -112,7 +112,7 @@ pub fn check(output: &[u8], package: &str) -> Result<Instructions, NotShared> {
                 }
             }
             // Where every Linux has its headers, which is all that it means to say so.
-            "include" if value == "/usr/include" => {}
+            "include" if !is_new && value == "/usr/include" => {}
             _ if value.starts_with('/') && !is_below(value, OUT_DIR) && !is_below(value, package) => {
                 return Err(NotShared::Path(value.to_owned()));
             }
@@ -259,6 +259,12 @@ mod tests {
         ] {
             assert!(verdict(&format!("cargo:include={path}")).is_err(), "{path}");
         }
-        assert!(verdict("cargo:root=/usr/include").is_err());
+        for line in [
+            "cargo:root=/usr/include",
+            "cargo::include=/usr/include",
+            "include=/usr/include",
+        ] {
+            assert!(verdict(line).is_err(), "{line}");
+        }
     }
 }

@@ -199,6 +199,68 @@ fn a_quorum_of_distinct_operators_is_believed() {
     }
 }
 
+// What a memory knows is true for ever, and who is believed is not: it must never decide.
+#[test]
+fn a_memory_that_knows_every_signature_makes_nobody_believed() {
+    let mut world = World::new(Class::Library);
+    let manifest = world.manifest().to_canonical();
+    let proofs = [world.alpha.proof(&world.leaf(), NOW)];
+    let memory = Known::default();
+    let verify = |world: &World, proofs: &[OperatorProof], freshness| {
+        let subject = Subject {
+            unit_key: world.key(),
+            document: &world.document,
+            class: world.class,
+        };
+        (world.policy()).verify_with(&memory, &subject, manifest.as_bytes(), proofs, freshness)
+    };
+    for _ in 0..2 {
+        assert!(verify(&world, &proofs, Freshness::At(NOW)).is_ok());
+    }
+    assert_eq!(memory.0.borrow().len(), 1, "and it was asked");
+    assert!(matches!(
+        verify(&world, &proofs, Freshness::At(NOW + 10_000)),
+        Err(Rejection::Stale { .. })
+    ));
+    let mut forged = proofs.to_vec();
+    forged[0].proof = proofs[0].proof.replace("\nindex 1\n", "\nindex 0\n");
+    assert!(matches!(
+        verify(&world, &forged, Freshness::Any),
+        Err(Rejection::NotLogged { .. })
+    ));
+    world.policy.revoked.leaves.push(Digest::of(manifest.as_bytes()));
+    assert!(matches!(
+        verify(&world, &proofs, Freshness::Any),
+        Err(Rejection::Revoked(_))
+    ));
+    world.policy.revoked = Revocations::default();
+    // Another key under the operator's name, and then no such operator.
+    let other = Maker::new("alpha");
+    world.policy.operators[0].logs[0].vkey = other.signer.verifier().clone();
+    assert!(matches!(
+        verify(&world, &proofs, Freshness::Any),
+        Err(Rejection::NotLogged { .. })
+    ));
+    world.policy.operators.remove(0);
+    assert!(matches!(
+        verify(&world, &proofs, Freshness::Any),
+        Err(Rejection::NoQuorum { found: 0, .. })
+    ));
+}
+
+#[derive(Default)]
+struct Known(std::cell::RefCell<BTreeSet<Digest>>);
+
+impl SignatureMemory for Known {
+    fn knows(&self, signature: Digest) -> bool {
+        self.0.borrow().contains(&signature)
+    }
+
+    fn learn(&self, signature: Digest) {
+        self.0.borrow_mut().insert(signature);
+    }
+}
+
 #[test]
 fn a_library_needs_one_operator_and_host_code_two() {
     let library = World::new(Class::Library);

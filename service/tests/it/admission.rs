@@ -5,10 +5,12 @@
 use axum::http::StatusCode;
 use sealift_policy::digest::Digest;
 use sealift_policy::log::{LogSigner, Origin, SignedCheckpoint};
+use sealift_policy::run::RUN_RULES;
 use sealift_policy::wire::MAX_SUBMISSION_HEADER;
 
 use crate::operator::{
     Operator, Submission, Unit, compress, frame, library, library_with, noise, policy_document, proc_macro, run,
+    run_by_rules,
 };
 use crate::world::World;
 
@@ -769,5 +771,8 @@ async fn the_run_of_a_script_that_nobody_reviewed() {
     refused_log(submitted("0.0.1"), 422, "not-reviewed").await;
     let (world, mut alpha, _, _) = world().await;
     world.admit(&alpha.submit(&[run("ring", "0.17.14")])).await;
+    // What was logged once stays in the log: a store that is filled anew takes what other rules made.
+    let of_old = run_by_rules("ring", "0.0.1", RUN_RULES - 1);
+    world.admit(&alpha.submit(&[of_old])).await;
     assert!(world.fsck().is_sound(), "{}", world.fsck());
 }

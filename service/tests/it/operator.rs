@@ -8,6 +8,7 @@ use sealift_policy::leaf::Leaf;
 use sealift_policy::log::{Checkpoint, EntryBundle, LogSigner, LogVerifier, Origin, Tree, tile};
 use sealift_policy::manifest::{Manifest, Output, Role};
 use sealift_policy::name::OperatorName;
+use sealift_policy::run::RUN_RULES;
 use sealift_policy::trust::TrustPolicy;
 use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedPlan, SubmittedUnit};
 use serde_json::json;
@@ -218,10 +219,15 @@ pub(crate) fn proc_macro(name: &str) -> Unit {
 
 /// The run of a package's build script.
 pub(crate) fn run(package: &str, version: &str) -> Unit {
+    run_by_rules(package, version, RUN_RULES)
+}
+
+/// The same, made by these rules.
+pub(crate) fn run_by_rules(package: &str, version: &str, rules: u32) -> Unit {
     let document = sealift_policy::canonical::to_string(&json!({
         "compiler": {"sysroot": ["libstd-1.so"], "verbose_version": "rustc 1.95.0"},
         "package": {"checksum": Digest::of(package.as_bytes()), "name": package, "version": version},
-        "rules": 2,
+        "rules": rules,
         "run_env": {"HOST": "x86_64-unknown-linux-gnu", "TARGET": "x86_64-unknown-linux-gnu"}, "script": Digest::of(b"script"), "system": {"c-compiler": "gcc"}, "version": 1
     }));
     let outputs = vec![

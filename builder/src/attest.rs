@@ -5,6 +5,7 @@
 //! Must not know the service, or how anything was built.
 
 mod key;
+mod keyless;
 
 use std::io;
 use std::path::Path;
@@ -17,6 +18,7 @@ use sealift_policy::provenance::{ProvenanceKey, Statement};
 use sealift_policy::wire::SubmissionHeader;
 
 pub use key::{AttestKey, KeyError};
+pub use keyless::{Instance, Keyless, KeylessError, Signer};
 
 use crate::data::Data;
 use crate::key_file::{self, KeyFileError};
@@ -37,6 +39,9 @@ pub enum AttestError {
         #[source]
         source: KeyError,
     },
+    /// Sigstore's services, or what they ask for, are not there.
+    #[error(transparent)]
+    Keyless(#[from] KeylessError),
     /// A unit's documents are damaged.
     #[error("a document of what was signed is damaged")]
     Damaged,
@@ -58,26 +63,30 @@ fn hint(error: &KeyError) -> String {
 
 /// Whoever attests for an operator.
 #[derive(Debug)]
-pub struct Attestor(AttestKey);
+pub enum Attestor {
+    /// With a key of the operator's own.
+    Key(AttestKey),
+    /// With certificates that a Sigstore instance gives to an identity.
+    Keyless(Keyless),
+}
 
 impl Attestor {
-    /// With the key of a data folder; `None` if the operator has made none, and attests nothing.
+    /// As a data folder says: without a key where it names a Sigstore instance, else with its key; `None` if there is
+    /// neither, and nothing is attested.
     ///
     /// # Errors
-    /// When the key cannot be used.
+    /// When the key, or what is said of the instance, cannot be used.
     pub fn open(data: &Data) -> Result<Option<Self>, AttestError> {
+        if let Some(keyless) = Keyless::open(data)? {
+            return Ok(Some(Self::Keyless(keyless)));
+        }
         let path = data.provenance_key();
         if path.symlink_metadata().is_err() {
             return Ok(None);
         }
         let text = key_file::read_text(&path)?;
         let key = read(&path, &text, env::provenance_password()?.as_deref())?;
-        Ok(Some(Self(key)))
-    }
-
-    /// With this key.
-    pub fn new(key: AttestKey) -> Self {
-        Self(key)
+        Ok(Some(Self::Key(key)))
     }
 
     /// The bundle about the units of a submission, which is durable when this returns. `sandboxed` says of each unit
@@ -85,7 +94,12 @@ impl Attestor {
     ///
     /// # Errors
     /// When a document is damaged, or the bundle cannot be signed or kept.
-    pub fn bundle(&self, data: &Data, header: &SubmissionHeader, sandboxed: &[bool]) -> Result<String, AttestError> {
+    pub async fn bundle(
+        &self,
+        data: &Data,
+        header: &SubmissionHeader,
+        sandboxed: &[bool],
+    ) -> Result<String, AttestError> {
         let mut documents = Vec::with_capacity(header.units.len());
         for unit in &header.units {
             let leaf = Leaf::from_canonical(unit.leaf.as_bytes()).map_err(|_| AttestError::Damaged)?;
@@ -114,14 +128,16 @@ impl Attestor {
         };
         let statement = Statement::new(invocation, units);
         let path = data.provenance(from, to);
-        let signature = self
-            .0
-            .sign(&to_be_signed(&statement))
-            .map_err(|source| AttestError::Key {
-                path: data.provenance_key(),
-                source,
-            })?;
-        let bundle = assemble(&statement, self.0.public(), &signature);
+        let bundle = match self {
+            Self::Key(key) => {
+                let signature = key.sign(&to_be_signed(&statement)).map_err(|source| AttestError::Key {
+                    path: data.provenance_key(),
+                    source,
+                })?;
+                assemble(&statement, key.public(), &signature)
+            }
+            Self::Keyless(keyless) => keyless.sign(&statement).await?,
+        };
         durable::write(&path, bundle.as_bytes())?;
         Ok(bundle)
     }

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use sealift_policy::name::{CrateName, CrateVersion, FeatureName, OperatorName};
 use sealift_policy::request::profile::ProfileKind;
 
-pub use self::attest::{Attest, AttestCommand, AttestInit};
+pub use self::attest::{Attest, AttestCommand, AttestInit, AttestKeyless};
 pub use self::audit::Audit;
 pub use self::review::Review;
 pub use self::witness::{Evidence, Witness, WitnessCommand, WitnessInit, Witnessing};

@@ -8,6 +8,7 @@
 //! | `keys/<epoch>.key` | the log's signing key; mode 0600 in a folder of mode 0700; read by the signer only |
 //! | `keys/<epoch>.seen` | the largest head that was ever signed, so that a restored backup is noticed |
 //! | `keys/provenance.key` | the key that signs provenance, in cosign's encrypted format; absent until `attest init` |
+//! | `keyless.json` | the Sigstore instance at which provenance is signed without a key; absent until `attest keyless` |
 //! | `provenance/<epoch>/<from>-<to>.sigstore.json` | what was attested of the units of a batch, by the indexes of their leaves |
 //! | `log/<epoch>/` | the log: `checkpoint`, `tile/...`, and `heads/<size>`, each batch's signed checkpoint |
 //! | `objects/<2>/<sha256>` | what was signed, as it is submitted: one zstd frame each |
@@ -134,6 +135,11 @@ impl Data {
     /// The key that signs provenance.
     pub fn provenance_key(&self) -> PathBuf {
         self.keys().join("provenance.key")
+    }
+
+    /// The Sigstore instance at which provenance is signed without a key.
+    pub fn keyless(&self) -> PathBuf {
+        self.root.join("keyless.json")
     }
 
     /// The bundle about the units of a batch.

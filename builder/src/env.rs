@@ -29,8 +29,18 @@ pub const PROVENANCE_PASSWORD: &str = "SEALIFT_PROVENANCE_PASSWORD";
 /// A file with that password, without the end of its line.
 pub const PROVENANCE_PASSWORD_FILE: &str = "SEALIFT_PROVENANCE_PASSWORD_FILE";
 
-/// What a sandboxed call must not see.
-pub const OURS: [&str; 8] = [
+/// A file with the identity token of whoever signs provenance without a key.
+pub const IDENTITY_TOKEN_FILE: &str = "SEALIFT_IDENTITY_TOKEN_FILE";
+
+/// The token itself, as Sigstore's other programs take it.
+pub const IDENTITY_TOKEN: &str = "SIGSTORE_ID_TOKEN";
+
+/// What a sandboxed call must not see: ours, and what CI hands identity tokens out for.
+pub const OURS: [&str; 12] = [
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    IDENTITY_TOKEN,
+    IDENTITY_TOKEN_FILE,
     PROVENANCE_PASSWORD,
     PROVENANCE_PASSWORD_FILE,
     SANDBOX,
@@ -87,6 +97,17 @@ pub fn provenance_password() -> std::io::Result<Option<Vec<u8>>> {
         password.pop();
     }
     Ok(Some(password))
+}
+
+/// The identity token of whoever signs provenance, if one is given.
+///
+/// # Errors
+/// When the file that should hold it cannot be read.
+pub fn identity_token() -> std::io::Result<Option<String>> {
+    match read(IDENTITY_TOKEN_FILE) {
+        Some(file) => fs_err::read_to_string(file).map(Some),
+        None => Ok(read(IDENTITY_TOKEN).and_then(|token| token.into_string().ok())),
+    }
 }
 
 /// The value of `PATH`.

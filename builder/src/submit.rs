@@ -150,7 +150,7 @@ pub async fn submit_all(
         let mut batch = Batch::read(data, &contents, size, end, checkpoint)?;
         // Of a head that is only signed anew there is nothing to say.
         if let Some(attestor) = attestor.filter(|_| !batch.header.units.is_empty()) {
-            let bundle = attestor.bundle(data, &batch.header, &batch.sandboxed)?;
+            let bundle = attestor.bundle(data, &batch.header, &batch.sandboxed).await?;
             batch.header.provenance.push(bundle);
         }
         let (body, blobs) = batch.body(data, service).await?;

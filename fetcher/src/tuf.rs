@@ -187,12 +187,15 @@ macro_rules! specified {
 
 specified!(tough::schema::Root tough::schema::Timestamp tough::schema::Snapshot tough::schema::Targets);
 
-/// The policy with everything that is revoked.
+/// The policy with everything that is revoked, and with what is believed of Sigstore.
 async fn policy(repository: &Repository) -> Result<TrustPolicy, Failed> {
     let malformed = |target: TargetFile| move |error| Failed::Malformed(format!("`{}`: {error}", target.name()));
     let policy = target(repository, TargetFile::TrustPolicy).await?;
     let policy = policy.ok_or_else(|| Failed::Malformed("there is no trust policy in it".into()))?;
-    let policy: TrustPolicy = serde_json::from_slice(&policy).map_err(malformed(TargetFile::TrustPolicy))?;
+    let mut policy: TrustPolicy = serde_json::from_slice(&policy).map_err(malformed(TargetFile::TrustPolicy))?;
+    if let Some(root) = target(repository, TargetFile::TrustedRoot).await? {
+        policy = policy.trusting(serde_json::from_slice(&root).map_err(malformed(TargetFile::TrustedRoot))?);
+    }
     let Some(revocations) = target(repository, TargetFile::Revocations).await? else {
         return Ok(policy);
     };

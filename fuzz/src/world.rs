@@ -135,6 +135,7 @@ impl World {
             witness_policy: Default::default(),
             max_checkpoint_age_seconds: 1000,
             revoked: Revocations::default(),
+            trusted_root: None,
         };
         document.try_into().expect("a valid policy")
     }

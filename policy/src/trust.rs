@@ -25,7 +25,7 @@ use crate::log::{
 };
 use crate::manifest::{MalformedManifest, Manifest};
 use crate::name::{CrateName, CrateVersion, OperatorName, Toolchain};
-use crate::provenance::ProvenanceKey;
+use crate::provenance::{Identity, ProvenanceKey, TrustedRoot};
 
 /// Checkpoints and cosignatures may be this many seconds ahead of the local clock.
 pub const CLOCK_TOLERANCE: u64 = 3600;
@@ -57,6 +57,9 @@ pub struct PolicyDocument {
     /// What is not believed any more.
     #[serde(default)]
     pub revoked: Revocations,
+    /// What is believed of the Sigstore instance at which operators sign without a key of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_root: Option<TrustedRoot>,
 }
 
 /// One operator and its logs.
@@ -72,16 +75,20 @@ pub struct Operator {
     pub provenance: Option<Provenance>,
 }
 
-/// By what an operator's provenance bundles are known.
+/// By what an operator's provenance bundles are known: a key, or identities for which Sigstore issues certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// The public key, as cosign writes it.
-    pub public_key: ProvenanceKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<ProvenanceKey>,
     /// Keys that were used before and are still the operator's alone: what they signed counts. A key that was stolen is
     /// left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_keys: Vec<ProvenanceKey>,
+    /// Who signs without a key of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<Identity>,
     /// The first entry that needs a bundle: those before it were admitted when none was asked for. All without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<LogPosition>,
@@ -91,15 +98,20 @@ impl Provenance {
     /// With this key from the first entry on.
     pub fn new(public_key: ProvenanceKey) -> Self {
         Self {
-            public_key,
+            public_key: Some(public_key),
             former_keys: vec![],
+            identities: vec![],
             since: None,
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.public_key.is_none() && self.identities.is_empty()
+    }
+
     /// The keys whose signatures count.
     pub fn keys(&self) -> impl Iterator<Item = &ProvenanceKey> {
-        std::iter::once(&self.public_key).chain(&self.former_keys)
+        self.public_key.iter().chain(&self.former_keys)
     }
 }
 
@@ -193,6 +205,9 @@ pub enum MalformedPolicy {
     /// A version that this program does not know.
     #[error("trust policy version {0} is not known")]
     Version(u32),
+    /// Provenance is asked for, and nobody may sign it.
+    #[error("the provenance of operator `{0}` names neither a key nor an identity")]
+    NoSigner(OperatorName),
     /// An operator, an epoch or a key that is there twice: quorums count distinct operators.
     #[error("trust policy names {0} twice")]
     Twice(String),
@@ -400,6 +415,13 @@ impl TrustPolicy {
     #[must_use]
     pub fn revoking(mut self, more: &Revocations) -> Self {
         self.document.revoked.add(more);
+        self
+    }
+
+    /// The policy with this trusted root, if it names none itself.
+    #[must_use]
+    pub fn trusting(mut self, root: TrustedRoot) -> Self {
+        self.document.trusted_root.get_or_insert(root);
         self
     }
 
@@ -741,15 +763,22 @@ impl TryFrom<PolicyDocument> for TrustPolicy {
         let mut keys = BTreeSet::new();
         let mut origins = BTreeSet::new();
         let mut provenance_keys = BTreeSet::new();
+        let mut identities = BTreeSet::new();
         for operator in &document.operators {
             if !names.insert(&operator.name) {
                 return Err(MalformedPolicy::Twice(format!("operator `{}`", operator.name)));
             }
             // One key of two operators would let one of them speak for the other.
             let mut of_operator = operator.provenance.iter().flat_map(Provenance::keys);
-            if !of_operator.all(|key| provenance_keys.insert(*key)) {
+            if operator.provenance.as_ref().is_some_and(Provenance::is_empty) {
+                return Err(MalformedPolicy::NoSigner(operator.name.clone()));
+            }
+            let mut identities_of_operator = operator.provenance.iter().flat_map(|provenance| &provenance.identities);
+            if !of_operator.all(|key| provenance_keys.insert(*key))
+                || !identities_of_operator.all(|identity| identities.insert(identity.clone()))
+            {
                 return Err(MalformedPolicy::Twice(format!(
-                    "the provenance key of `{}`",
+                    "the provenance key or identity of `{}`",
                     operator.name
                 )));
             }

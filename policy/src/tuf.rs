@@ -34,7 +34,7 @@ pub enum TargetFile {
     TrustPolicy,
     /// What is not believed any more: a [`RevocationList`].
     Revocations,
-    /// Sigstore's trusted root, of which nothing is known here.
+    /// What is believed of a Sigstore instance: a [`crate::provenance::TrustedRoot`].
     TrustedRoot,
 }
 

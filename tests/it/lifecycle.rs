@@ -175,6 +175,7 @@ impl Stage {
             data: Some(data),
             vkey: made["vkey"].as_str().expect("a key").to_owned(),
             password: None,
+            identity_token: None,
         });
     }
 

@@ -13,6 +13,7 @@ mod flags;
 mod graphs;
 mod handmade;
 mod installs;
+mod keyless;
 mod keys;
 mod layouts;
 mod lifecycle;

@@ -39,6 +39,7 @@ impl Liar {
             data: None,
             vkey: self.signer.verifier().to_string(),
             password: None,
+            identity_token: None,
         }
     }
 

@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod programs;
 pub mod progress;
 pub mod registry;
+pub mod sigstore;
 pub mod sources;
 pub mod table;
 pub mod user;

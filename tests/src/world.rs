@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::child::{Background, run, run_watched};
 use crate::env::{clean_command, path_with};
 use crate::programs::Programs;
+use crate::sigstore::Sigstore;
 use crate::witness::Witness;
 use crate::workload::{Profile, Workload};
 
@@ -29,6 +30,9 @@ const MAX_CHECKPOINT_AGE_SECONDS: u64 = 604_800;
 
 /// Names of the first operators; further ones are numbered.
 const NAMES: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+
+/// The variable by which an operator's program finds its identity token.
+const TOKEN_FILE: &str = "SEALIFT_IDENTITY_TOKEN_FILE";
 
 /// What tells a builder where the password of its provenance key is.
 const PASSWORD_FILE: &str = "SEALIFT_PROVENANCE_PASSWORD_FILE";
@@ -64,6 +68,9 @@ pub struct Operator {
     /// The file with the password of its provenance key, if it has one.
     #[serde(default)]
     pub password: Option<PathBuf>,
+    /// The file with its identity token, if it signs provenance without a key.
+    #[serde(default)]
+    pub identity_token: Option<PathBuf>,
 }
 
 /// What a user needs to know of a world.
@@ -195,12 +202,51 @@ impl World {
         let mut command = clean_command(self.programs.builder());
         let command = command.args(["attest", "init", "--json", "--data"]).arg(&data);
         let made = run(command.env(PASSWORD_FILE, &password))?.successful()?;
-        let made: serde_json::Value = serde_json::from_str(&made.stdout)?;
+        self.name_provenance(name, &serde_json::from_str(&made.stdout)?, None)
+    }
+
+    /// Lets an operator attest what it builds without a key, at a Sigstore instance. From now on the trust policy names its
+    /// identity and the instance.
+    ///
+    /// # Errors
+    /// If there is no such operator, or the service does not start again.
+    pub fn attest_at(&mut self, name: &str, sigstore: &Sigstore) -> Result<()> {
+        self.show_token(name, &sigstore.token())?;
+        let operator = self.operators.iter().find(|operator| operator.name == name);
+        let data = operator.and_then(|operator| operator.data.clone());
+        let services = sigstore.services();
+        let mut command = clean_command(self.programs.builder());
+        command
+            .args(["attest", "keyless", "--json"])
+            .args(["--fulcio", &services.fulcio, "--rekor", &services.rekor])
+            .args(["--timestamps", &services.tsa, "--data"])
+            .arg(data.context("the harness plays it")?)
+            .env(TOKEN_FILE, sigstore.token());
+        let made = run(&mut command)?.successful()?;
+        let root = serde_json::from_slice(&fs_err::read(sigstore.trusted_root())?)?;
+        self.name_provenance(name, &serde_json::from_str(&made.stdout)?, Some(root))
+    }
+
+    /// Gives an operator another identity token.
+    ///
+    /// # Errors
+    /// If there is no such operator.
+    pub fn show_token(&mut self, name: &str, token: &Path) -> Result<()> {
+        let operator = self.operators.iter_mut().find(|operator| operator.name == name);
+        let operator = operator.with_context(|| format!("no operator `{name}`"))?;
+        operator.identity_token = Some(token.to_owned());
+        Ok(())
+    }
+
+    fn name_provenance(&mut self, name: &str, made: &Value, trusted_root: Option<Value>) -> Result<()> {
         let path = self.access().trust_policy;
-        let mut policy: serde_json::Value = serde_json::from_slice(&fs_err::read(&path)?)?;
+        let mut policy: Value = serde_json::from_slice(&fs_err::read(&path)?)?;
         let operators = policy["operators"].as_array_mut().context("a policy has operators")?;
         for operator in operators.iter_mut().filter(|operator| operator["name"] == name) {
             operator["provenance"] = made["provenance"].clone();
+        }
+        if let Some(root) = trusted_root {
+            policy["trusted_root"] = root;
         }
         write_json(&path, &policy)?;
         self.kill_service();
@@ -402,6 +448,9 @@ fn build_command(programs: &Programs, operator: &Operator, url: &str, source: &S
     if let Some(password) = &operator.password {
         command.env(PASSWORD_FILE, password);
     }
+    if let Some(token) = &operator.identity_token {
+        command.env(TOKEN_FILE, token);
+    }
     match source {
         Source::Project(project) => command.arg("--project").arg(project),
         Source::Crate(workload) => command.args(["--crate", &format!("{}@{}", workload.name, workload.version)]),
@@ -435,12 +484,13 @@ fn init_operator(folder: &Path, programs: &Programs, number: usize) -> Result<Op
         vkey: vkey.to_owned(),
         data: Some(data),
         password: None,
+        identity_token: None,
     };
     write_json(&remembered, &serde_json::to_value(&operator)?)?;
     Ok(operator)
 }
 
-fn trust_policy(operators: &[Operator], quorum: Quorum) -> serde_json::Value {
+fn trust_policy(operators: &[Operator], quorum: Quorum) -> Value {
     let operators: Vec<_> = operators
         .iter()
         .map(|operator| json!({"name": operator.name, "logs": [{"epoch": 1, "vkey": operator.vkey}]}))
@@ -454,7 +504,7 @@ fn trust_policy(operators: &[Operator], quorum: Quorum) -> serde_json::Value {
     })
 }
 
-fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
+fn write_json(path: &Path, value: &Value) -> Result<()> {
     Ok(fs_err::write(path, format!("{value:#}\n"))?)
 }
 

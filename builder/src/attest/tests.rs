@@ -58,14 +58,14 @@ fn header(names: &[&str]) -> SubmissionHeader {
     }
 }
 
-#[test]
-fn a_bundle_speaks_of_every_unit_and_is_kept() {
+#[tokio::test]
+async fn a_bundle_speaks_of_every_unit_and_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path());
     let (text, _) = AttestKey::generate(Some(b"x")).unwrap();
-    let attestor = Attestor::new(AttestKey::from_encrypted(&text, Some(b"x")).unwrap());
+    let attestor = Attestor::Key(AttestKey::from_encrypted(&text, Some(b"x")).unwrap());
     let header = header(&["serde", "memchr"]);
-    let bundle = attestor.bundle(&data, &header, &[true, false]).unwrap();
+    let bundle = attestor.bundle(&data, &header, &[true, false]).await.unwrap();
     let kept = fs_err::read_to_string(data.root().join("provenance/1/7-9.sigstore.json")).unwrap();
     assert_eq!(kept, bundle);
     let parsed = Bundle::parse(bundle.as_bytes()).unwrap();
@@ -81,15 +81,15 @@ fn a_bundle_speaks_of_every_unit_and_is_kept() {
     assert!(text.contains(r#""invocationId":"alpha/1/7-9""#), "{text}");
 }
 
-#[test]
-fn damaged_documents_are_not_attested() {
+#[tokio::test]
+async fn damaged_documents_are_not_attested() {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path());
     let (text, _) = AttestKey::generate(Some(b"x")).unwrap();
-    let attestor = Attestor::new(AttestKey::from_encrypted(&text, Some(b"x")).unwrap());
+    let attestor = Attestor::Key(AttestKey::from_encrypted(&text, Some(b"x")).unwrap());
     let mut damaged = header(&["serde", "memchr"]);
     damaged.units[0].key_document = damaged.units[1].key_document.clone();
-    let refused = attestor.bundle(&data, &damaged, &[true, true]);
+    let refused = attestor.bundle(&data, &damaged, &[true, true]).await;
     assert!(matches!(refused, Err(AttestError::Damaged)));
     assert!(!data.root().join("provenance").exists());
 }

@@ -1,33 +1,74 @@
-//! `sealift-builder attest init`: the key with which an operator says how its units were built.
+//! `sealift-builder attest`: how an operator says how its units were built, with a key or without.
 
-use serde_json::json;
+use sealift_policy::name::OperatorName;
+use serde_json::{Value, json};
 
-use super::{Outcome, print};
+use super::{Outcome, print, runtime};
+use crate::attest::{self, Instance, Keyless, Signer};
+use crate::cli;
 use crate::data::Data;
-use crate::{attest, cli};
 
-/// Makes or imports the key, and prints what others need to verify what it signs.
+/// Makes or imports a key, or names a Sigstore instance, and prints what others need to verify what is signed.
 ///
 /// # Errors
-/// When there is a key already, there is no password, or the folder cannot be written.
+/// When there is a key already, there is no password, an address is none, or the folder cannot be written.
 pub(super) fn run(options: &cli::Attest) -> anyhow::Result<Outcome> {
-    let cli::AttestCommand::Init(options) = &options.command;
+    match &options.command {
+        cli::AttestCommand::Init(options) => init(options),
+        cli::AttestCommand::Keyless(options) => keyless(options),
+    }
+}
+
+fn init(options: &cli::AttestInit) -> anyhow::Result<Outcome> {
     let data = Data::open(&options.data)?;
     let public_key = attest::create(&data, options.import.as_deref())?;
     let snippet = json!({"public_key": public_key});
+    let operator = &data.operator().name;
     if options.json {
         let document = json!({
             "version": 1,
-            "operator": data.operator().name,
+            "operator": operator,
             "public_key": public_key,
             "provenance": snippet,
         });
         print(&format!("{document}\n"))?;
     } else {
-        let operator = &data.operator().name;
-        print(&format!(
-            "{public_key}\nfor `{operator}` in the trust policy's `operators`, as `provenance`:\n{snippet:#}\n"
-        ))?;
+        print(&format!("{public_key}\n{}", for_policy(operator, &snippet)))?;
     }
     Ok(Outcome::Done)
+}
+
+fn keyless(options: &cli::AttestKeyless) -> anyhow::Result<Outcome> {
+    let data = Data::open(&options.data)?;
+    let instance = Instance {
+        version: 1,
+        fulcio: options.fulcio.clone(),
+        rekor: options.rekor.clone(),
+        timestamps: options.timestamps.clone(),
+    };
+    Keyless::choose(&data, instance)?;
+    // Who that is may be said here already; what counts is what the certificates say.
+    let signer = runtime()?.block_on(Signer::of_now())?;
+    let identity = signer.and_then(|signer| signer.identity());
+    let snippet = json!({"identities": [identity.as_ref().map_or_else(
+        || json!({"subject": "SUBJECT", "issuer": "ISSUER"}),
+        |identity| json!(identity),
+    )]});
+    let operator = &data.operator().name;
+    if options.json {
+        let document = json!({"version": 1, "operator": operator, "identity": identity, "provenance": snippet});
+        print(&format!("{document}\n"))?;
+    } else {
+        let unknown = if identity.is_none() {
+            "SUBJECT and ISSUER are those of the certificates: `cosign` and `openssl x509` show them.\n"
+        } else {
+            ""
+        };
+        print(&format!("{}{unknown}", for_policy(operator, &snippet)))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn for_policy(operator: &OperatorName, snippet: &Value) -> String {
+    format!("for `{operator}` in the trust policy's `operators`, as `provenance`:\n{snippet:#}\n")
 }

@@ -1,11 +1,13 @@
 //! The Sigstore bundle v0.3 around a statement: a DSSE envelope with one signature, and which key made it.
 //!
-//! Owns the one kind of bundle that is read here: signed with a key that the trust policy names, and nothing else in it.
-//! A log entry or a timestamp in such a bundle is refused, since nobody here would check what it claims (CVE-2022-36056).
+//! Owns the one kind of bundle that is read whole here: signed with a key that the trust policy names, and nothing else in
+//! it. A log entry or a timestamp in such a bundle is refused, since nobody here would check what it claims
+//! (CVE-2022-36056). Of one with a certificate the statement is read here, and the rest by `sigstore-verify`.
 //! Must not know which keys are believed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::key::{MalformedSignature, ProvenanceKey, Signature};
@@ -49,8 +51,9 @@ pub enum MalformedBundle {
     /// None, or more than one.
     #[error("the bundle has {0} signatures, not one")]
     Signatures(usize),
-    /// It claims that a log or a timestamp authority knows it.
-    #[error("the bundle has log entries or timestamps, which are not read here")]
+    /// It claims that a log or a timestamp authority knows it, and has no certificate; or what has one is no bundle of
+    /// Sigstore's.
+    #[error("the bundle has log entries or timestamps that cannot be checked")]
     Unverifiable,
     /// Not base64.
     #[error("the bundle's {0} is not base64")]
@@ -200,6 +203,11 @@ impl Bundle {
     pub fn unverified(&self) -> &Statement {
         &self.statement
     }
+
+    /// The same, without the rest.
+    pub fn into_unverified(self) -> Statement {
+        self.statement
+    }
 }
 
 /// What every bundle says first.
@@ -207,6 +215,46 @@ impl Bundle {
 #[serde(rename_all = "camelCase")]
 struct Kind {
     media_type: String,
+    #[serde(default)]
+    verification_material: Signer,
+}
+
+/// Whether a certificate says who signed.
+#[derive(Default, Deserialize)]
+struct Signer {
+    certificate: Option<IgnoredAny>,
+}
+
+/// The part of a bundle with a certificate that is ours.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Attested {
+    dsse_envelope: Envelope,
+}
+
+/// Whether a bundle was signed without a key of its own. What is no bundle was not.
+pub fn has_certificate(bytes: &[u8]) -> bool {
+    bytes.len() as u64 <= MAX_BUNDLE
+        && serde_json::from_slice(bytes).is_ok_and(|kind: Kind| kind.verification_material.certificate.is_some())
+}
+
+/// What a bundle with a certificate says. Nobody has checked who says it.
+pub fn statement_of(bytes: &[u8]) -> Result<Statement, MalformedBundle> {
+    if bytes.len() as u64 > MAX_BUNDLE {
+        return Err(MalformedBundle::TooLong);
+    }
+    let kind: Kind = serde_json::from_slice(bytes).map_err(MalformedBundle::Json)?;
+    if kind.media_type != MEDIA_TYPE {
+        return Err(MalformedBundle::MediaType(shown(&kind.media_type)));
+    }
+    let Attested { dsse_envelope } = serde_json::from_slice(bytes).map_err(MalformedBundle::Json)?;
+    if dsse_envelope.payload_type != PAYLOAD_TYPE {
+        return Err(MalformedBundle::PayloadType(shown(&dsse_envelope.payload_type)));
+    }
+    let payload = STANDARD.decode(&dsse_envelope.payload);
+    Ok(Statement::parse(
+        &payload.map_err(|_| MalformedBundle::Base64("payload"))?,
+    )?)
 }
 
 /// A stranger's word as it may be repeated.

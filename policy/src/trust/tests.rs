@@ -78,6 +78,7 @@ impl World {
             witness_policy: WitnessPolicy::default(),
             max_checkpoint_age_seconds: 1000,
             revoked: Revocations::default(),
+            trusted_root: None,
         };
         let (crate_type, emit) = match class {
             Class::HostCode => ("proc-macro", "dep-info,link"),
@@ -885,6 +886,44 @@ fn two_operators_with_one_provenance_key_are_no_policy() {
         TrustPolicy::try_from(document),
         Err(MalformedPolicy::Twice(_))
     ));
+}
+
+#[test]
+fn provenance_without_a_key_names_identities_of_one_operator_each() {
+    let identity = |subject: &str| Identity {
+        subject: subject.into(),
+        issuer: "https://issuer.example".into(),
+    };
+    let provenance = |identities| Provenance {
+        public_key: None,
+        former_keys: vec![],
+        identities,
+        since: None,
+    };
+    let mut world = World::new(Class::Library);
+    world.policy.operators[0].provenance = Some(provenance(vec![identity("one"), identity("two")]));
+    let text = serde_json::to_string(&world.policy.operators[0].provenance).unwrap();
+    insta::assert_snapshot!(text, @r#"{"identities":[{"subject":"one","issuer":"https://issuer.example"},{"subject":"two","issuer":"https://issuer.example"}]}"#);
+    world.policy();
+    for (identities, twice) in [(vec![], false), (vec![identity("one")], true)] {
+        let mut document = world.policy.clone();
+        document.operators[1].provenance = Some(provenance(identities));
+        let refused = TrustPolicy::try_from(document).unwrap_err();
+        assert_eq!(matches!(refused, MalformedPolicy::Twice(_)), twice, "{refused}");
+        assert_eq!(matches!(refused, MalformedPolicy::NoSigner(_)), !twice, "{refused}");
+    }
+}
+
+// What the keeper of the root of trust distributes does not overrule a policy that says it itself.
+#[test]
+fn a_trusted_root_joins_a_policy_that_has_none() {
+    let root = |name: &str| TrustedRoot(serde_json::json!({"mediaType": name}));
+    let mut world = World::new(Class::Library);
+    let joined = world.policy().trusting(root("distributed"));
+    assert_eq!(joined.document().trusted_root, Some(root("distributed")));
+    world.policy.trusted_root = Some(root("own"));
+    let joined = world.policy().trusting(root("distributed"));
+    assert_eq!(joined.document().trusted_root, Some(root("own")));
 }
 
 /// Base64 may end in a `+`: what follows the last one is not the key.

@@ -203,7 +203,7 @@ fn a_key_that_is_no_point_of_the_curve_believes_nothing() {
     *der.last_mut().unwrap() ^= 1;
     let mut policy = alpha.policy().document().clone();
     let public_key = ProvenanceKey::from_der(&der).unwrap();
-    policy.operators[0].provenance = Some(crate::trust::Provenance::new(public_key));
+    policy.operators[0].provenance = Some(Provenance::new(public_key));
     let policy = TrustPolicy::try_from(policy).unwrap();
     let refused = policy.verify_provenance(&alpha.name, bundle.as_bytes());
     assert!(matches!(refused, Err(ProvenanceRejection::BadSignature(_))));

@@ -89,6 +89,20 @@ impl Attestor {
         Ok(Some(Self::Key(key)))
     }
 
+    /// Fails now if it would fail later for lack of an identity token.
+    ///
+    /// # Errors
+    /// When there is none, or what is there is none.
+    pub async fn check(&self) -> Result<(), AttestError> {
+        match self {
+            Self::Key(_) => Ok(()),
+            Self::Keyless(_) => match Signer::of_now().await? {
+                Some(_) => Ok(()),
+                None => Err(KeylessError::NoToken.into()),
+            },
+        }
+    }
+
     /// The bundle about the units of a submission, which is durable when this returns. `sandboxed` says of each unit
     /// whether it was built in a sandbox.
     ///

@@ -74,6 +74,15 @@ pub enum TrustError {
     /// What is published is newer than what is here.
     #[error("`{0}` has timestamp {1}, which is newer than the keeper's folder: that folder is an older copy")]
     Older(PathBuf, u64),
+    /// A file is no trusted root of a Sigstore instance.
+    #[error("`{path}` is not a trusted root of Sigstore")]
+    TrustedRoot {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<sealift_policy::provenance::keyless::KeylessRejection>,
+    },
     /// What is published is not what is here.
     #[error("`{0}` is not what the keeper's folder has under this name: that folder is an older copy, or another one")]
     Other(PathBuf),

@@ -31,6 +31,9 @@ pub(crate) enum Unproven {
     /// The policy names no key with which it could be shown.
     #[error("the trust policy names no provenance key of operator `{0}`")]
     NoKey(OperatorName),
+    /// The policy does not say, or not well, whose certificates are believed: no fault of the store.
+    #[error(transparent)]
+    NoTrustedRoot(ProvenanceRejection),
     /// The store has no bundle of this operator.
     #[error("there is no provenance of operator `{0}`")]
     Missing(OperatorName),
@@ -93,6 +96,7 @@ impl<'a> Bundles<'a> {
                     .push(verified);
                 Ok(())
             }
+            Err(source) if source.is_for_lack_of_a_trusted_root() => Err(Unproven::NoTrustedRoot(source)),
             Err(source) => Err(Unproven::Rejected {
                 operator: operator.clone(),
                 source,

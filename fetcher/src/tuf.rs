@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealift_policy::trust::TrustPolicy;
-use sealift_policy::tuf::{MAX_METADATA, MAX_ROOT_UPDATES, MAX_TARGET, RevocationList, SPEC_MAJOR, TargetFile};
+use sealift_policy::tuf::{MAX_METADATA, MAX_ROOT_UPDATES, MAX_TARGET, SPEC_MAJOR, TargetFile, joined};
 use tough::error::Error as TufError;
 use tough::schema::{Role, Signed};
 use tough::{IntoVec as _, Repository, RepositoryLoader, TargetName};
@@ -192,15 +192,16 @@ async fn policy(repository: &Repository) -> Result<TrustPolicy, Failed> {
     let malformed = |target: TargetFile| move |error| Failed::Malformed(format!("`{}`: {error}", target.name()));
     let policy = target(repository, TargetFile::TrustPolicy).await?;
     let policy = policy.ok_or_else(|| Failed::Malformed("there is no trust policy in it".into()))?;
-    let mut policy: TrustPolicy = serde_json::from_slice(&policy).map_err(malformed(TargetFile::TrustPolicy))?;
-    if let Some(root) = target(repository, TargetFile::TrustedRoot).await? {
-        policy = policy.trusting(serde_json::from_slice(&root).map_err(malformed(TargetFile::TrustedRoot))?);
-    }
-    let Some(revocations) = target(repository, TargetFile::Revocations).await? else {
-        return Ok(policy);
-    };
-    let list: RevocationList = serde_json::from_slice(&revocations).map_err(malformed(TargetFile::Revocations))?;
-    Ok(policy.revoking(list.revoked()))
+    let policy: TrustPolicy = serde_json::from_slice(&policy).map_err(malformed(TargetFile::TrustPolicy))?;
+    let root = target(repository, TargetFile::TrustedRoot).await?;
+    let root = root.map(|root| serde_json::from_slice(&root)).transpose();
+    let list = target(repository, TargetFile::Revocations).await?;
+    let list = list.map(|list| serde_json::from_slice(&list)).transpose();
+    Ok(joined(
+        policy,
+        root.map_err(malformed(TargetFile::TrustedRoot))?,
+        list.map_err(malformed(TargetFile::Revocations))?,
+    ))
 }
 
 async fn target(repository: &Repository, target: TargetFile) -> Result<Option<Vec<u8>>, Failed> {

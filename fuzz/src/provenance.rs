@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use sealift_policy::provenance::bundle::{MAX_BUNDLE, assemble};
 use sealift_policy::provenance::statement::MAX_SUBJECTS;
-use sealift_policy::provenance::{Bundle, ProvenanceKey, Signature, Statement};
+use sealift_policy::provenance::{Bundle, CertifiedBundle, ProvenanceKey, Signature, Statement};
 
 /// What parses reads back, is bounded, and names nothing twice; a signature has one spelling.
 pub fn provenance(data: &[u8]) {
@@ -23,6 +23,11 @@ pub fn provenance(data: &[u8]) {
     if let Some(key) = key {
         assert_eq!(key.to_string().parse(), Ok(key));
         assert_eq!(ProvenanceKey::from_der(&key.to_der()), Ok(key));
+    }
+    if let Ok(bundle) = CertifiedBundle::parse(data) {
+        assert!(data.len() as u64 <= MAX_BUNDLE);
+        read_back(bundle.unverified());
+        assert_eq!(CertifiedBundle::parse(bundle.text().as_bytes()).ok(), Some(bundle));
     }
     let Ok(bundle) = Bundle::parse(data) else { return };
     assert!(data.len() as u64 <= MAX_BUNDLE);

@@ -8,6 +8,7 @@
 //! A bundle is evidence beside the log, never instead of it: nothing is installed because of one.
 
 pub mod bundle;
+pub mod certified;
 pub mod identity;
 pub mod key;
 #[cfg(feature = "provenance")]
@@ -17,6 +18,7 @@ pub mod statement;
 pub mod verify;
 
 pub use bundle::Bundle;
+pub use certified::CertifiedBundle;
 pub use identity::{Identity, TrustedRoot};
 pub use key::{ProvenanceKey, Signature};
 pub use statement::Statement;

@@ -418,10 +418,10 @@ impl TrustPolicy {
         self
     }
 
-    /// The policy with this trusted root, if it names none itself.
+    /// The policy with this trusted root instead of its own: what is distributed by itself is the newer one.
     #[must_use]
     pub fn trusting(mut self, root: TrustedRoot) -> Self {
-        self.document.trusted_root.get_or_insert(root);
+        self.document.trusted_root = Some(root);
         self
     }
 

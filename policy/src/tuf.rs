@@ -10,7 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::trust::Revocations;
+use crate::provenance::TrustedRoot;
+use crate::trust::{Revocations, TrustPolicy};
 
 /// The longest metadata file in bytes. Ours have some kilobytes.
 pub const MAX_METADATA: u64 = 1 << 20;
@@ -49,6 +50,18 @@ impl TargetFile {
             Self::Revocations => "revocations.json",
             Self::TrustedRoot => "trusted_root.json",
         }
+    }
+}
+
+/// The policy with all that the repository distributes beside it.
+pub fn joined(policy: TrustPolicy, root: Option<TrustedRoot>, revoked: Option<RevocationList>) -> TrustPolicy {
+    let policy = match root {
+        Some(root) => policy.trusting(root),
+        None => policy,
+    };
+    match revoked {
+        Some(list) => policy.revoking(list.revoked()),
+        None => policy,
     }
 }
 

@@ -18,7 +18,7 @@ use sealift_policy::leaf::Leaf;
 use sealift_policy::log::tile::{TileKind, WIDTH};
 use sealift_policy::log::{EntryBundle, SignedCheckpoint, TilePath, TreeSize};
 use sealift_policy::manifest::Manifest;
-use sealift_policy::provenance::{Bundle, bundle as provenance};
+use sealift_policy::provenance::bundle as provenance;
 use sealift_policy::trust::{LogPosition, TrustPolicy};
 use sealift_policy::tuf::TufFile;
 use sealift_policy::wire::{SubmissionHeader, SubmittedBlob, SubmittedUnit, UnitHint};
@@ -258,11 +258,13 @@ impl Origin {
             let path = ObjectPath::Provenance(manifest, log.name.operator.clone());
             let bytes = self.get(&path, provenance::MAX_BUNDLE).await?;
             let bundle = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-            let parsed = bundle.as_ref().and_then(|text| Bundle::parse(text.as_bytes()).ok());
-            let (Some(bundle), Some(parsed)) = (bundle, parsed) else {
+            let statement = bundle
+                .as_ref()
+                .and_then(|text| provenance::unverified(text.as_bytes()).ok());
+            let (Some(bundle), Some(statement)) = (bundle, statement) else {
                 return Err(MirrorError::Refused { url: self.url(&path) });
             };
-            spoken_of.extend(parsed.unverified().subjects().map(|(_, manifest)| manifest));
+            spoken_of.extend(statement.subjects().map(|(_, manifest)| manifest));
             bundles.push(bundle);
         }
         Ok(bundles)

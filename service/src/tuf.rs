@@ -7,8 +7,9 @@ mod copy;
 mod files;
 
 use sealift_policy::layout::ObjectPath;
+use sealift_policy::provenance::TrustedRoot;
 use sealift_policy::trust::TrustPolicy;
-use sealift_policy::tuf::{MAX_METADATA, MAX_ROOT_UPDATES, RevocationList, SPEC_MAJOR, TargetFile, TufFile};
+use sealift_policy::tuf::{MAX_METADATA, MAX_ROOT_UPDATES, RevocationList, SPEC_MAJOR, TargetFile, TufFile, joined};
 use serde::de::DeserializeOwned;
 use tough::schema::{Role, Root, Signed, Snapshot, Targets, Timestamp};
 use tough::{ExpirationEnforcement, IntoVec as _, Repository, RepositoryLoader, TargetName};
@@ -53,10 +54,13 @@ pub async fn policy(store: impl ObjectStore + 'static, root: &[u8]) -> Result<Tr
     let policy = target(&repository, TargetFile::TrustPolicy).await?;
     let policy = policy.ok_or(TufError::Absent(TargetFile::TrustPolicy.name()))?;
     let policy: TrustPolicy = parse(TargetFile::TrustPolicy, &policy)?;
-    match target(&repository, TargetFile::Revocations).await? {
-        Some(list) => Ok(policy.revoking(parse::<RevocationList>(TargetFile::Revocations, &list)?.revoked())),
-        None => Ok(policy),
-    }
+    let root = target(&repository, TargetFile::TrustedRoot).await?;
+    let list = target(&repository, TargetFile::Revocations).await?;
+    Ok(joined(
+        policy,
+        (root.map(|root| parse::<TrustedRoot>(TargetFile::TrustedRoot, &root))).transpose()?,
+        (list.map(|list| parse::<RevocationList>(TargetFile::Revocations, &list))).transpose()?,
+    ))
 }
 
 /// Follows a repository from a root.

@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use sealift_tests::child::{Finished, run};
 use sealift_tests::sigstore::Sigstore;
 use sealift_tests::workload::Profile;
@@ -142,15 +144,23 @@ fn an_operator_without_a_key_is_known_by_its_certificates_and_by_nothing_else() 
         "{refused}"
     );
 
-    // What was signed is changed in the service's folder.
+    // What was signed is changed in the service's folder: by a space, so that all of it still reads the same.
     let text = fs_err::read_to_string(&bundle).expect("a bundle");
     let mut document: Value = serde_json::from_str(&text).expect("JSON");
     let payload = document["dsseEnvelope"]["payload"].as_str().expect("base64").to_owned();
-    let last = payload.trim_end_matches('=').len() - 5;
-    let instead = if payload.as_bytes()[last] == b'A' { "B" } else { "A" };
-    document["dsseEnvelope"]["payload"] = format!("{}{instead}{}", &payload[..last], &payload[last + 1..]).into();
+    let payload = String::from_utf8(STANDARD.decode(payload).expect("base64")).expect("JSON");
+    let changed = payload.replace("\"unsandboxed\":[]", "\"unsandboxed\": []");
+    assert_ne!(changed, payload);
+    document["dsseEnvelope"]["payload"] = STANDARD.encode(changed).into();
     // All names of the bundle are one file.
     fs_err::write(&bundle, document.to_string()).expect("written");
     let (_, event) = fetch(&world.access());
     assert_eq!(event["fetched"], 0, "{event:#}");
+    let refused = event["refused"].as_array().expect("a list");
+    let says = |unit: &Value| {
+        unit["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("does not hold"))
+    };
+    assert!(!refused.is_empty() && refused.iter().all(says), "{event:#}");
 }

@@ -5,6 +5,7 @@
 //! speaks to the services. It decides nothing about what is believed. Must not know what is signed.
 
 use std::io;
+use std::time::Duration;
 
 use sealift_policy::provenance::{Identity, Statement};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use sigstore_sign::{SigningContext, SigningServices};
 
 use crate::data::Data;
 use crate::{durable, env};
+
+/// How long a service may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why nothing is signed.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +39,12 @@ pub enum KeylessError {
     /// A service did not do its part.
     #[error("failed to sign with a certificate")]
     Services(#[source] Box<sigstore_sign::Error>),
-    /// An address is none.
-    #[error("`{0}` is not an http or https address")]
+    /// An address is none, or whoever listens on the way would get the token.
+    #[error("`{0}` is not an https address")]
     Address(String),
+    /// There is no client.
+    #[error("failed to start an HTTP client")]
+    Client(#[source] reqwest::Error),
     /// The file cannot be read or written.
     #[error("failed to use `keyless.json`")]
     Io(#[from] io::Error),
@@ -109,7 +116,14 @@ impl Keyless {
             .with_rekor(rekor, RekorApiVersion::V2)
             .with_tsa_url(timestamps);
         let failed = |error| KeylessError::Services(Box::new(error));
-        let signer = SigningContext::new(services).signer(token);
+        // What is asked holds the token, so it goes nowhere else.
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .user_agent(concat!("sealift-builder/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(KeylessError::Client)?;
+        let signer = SigningContext::new(services).with_http_client(client).signer(token);
         let bundle = signer.sign_raw_statement(&statement.to_bytes()).await.map_err(failed)?;
         serde_json::to_string(&bundle).map_err(KeylessError::Malformed)
     }
@@ -123,14 +137,22 @@ impl Signer {
     pub async fn of_now() -> Result<Option<Self>, KeylessError> {
         let token = match env::identity_token()? {
             Some(text) => Some(IdentityToken::from_jwt(text.trim()).map_err(KeylessError::Token)?),
-            None => IdentityToken::detect_ambient().await.map_err(KeylessError::Token)?,
+            None => {
+                let detected = tokio::time::timeout(TIMEOUT, IdentityToken::detect_ambient()).await;
+                detected
+                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+                    .map_err(KeylessError::Token)?
+            }
         };
         Ok(token.map(Self))
     }
 
-    /// As a trust policy names it. Of an email address that is what certificates say; of workflows they say the URI of the
-    /// workflow instead, which the token does not tell.
+    /// As a trust policy names it, where the token tells. Of an email address that is what certificates say; of workflows
+    /// they say the URI of the workflow instead, and of a token that was given for another one the other one's issuer.
     pub fn identity(&self) -> Option<Identity> {
+        if self.0.claims().federated_claims.is_some() {
+            return None;
+        }
         Some(Identity {
             subject: self.0.email()?.to_owned(),
             issuer: self.0.issuer().to_owned(),
@@ -141,11 +163,45 @@ impl Signer {
 impl Instance {
     fn check(&self) -> Result<(), KeylessError> {
         for address in [&self.fulcio, &self.rekor, &self.timestamps] {
-            let is_address = reqwest::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-            if !is_address {
+            let is_safe = reqwest::Url::parse(address).is_ok_and(|url| {
+                let is_loopback = ["127.0.0.1", "[::1]", "localhost"].contains(&url.host_str().unwrap_or_default());
+                url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
+            });
+            if !is_safe {
                 return Err(KeylessError::Address(address.clone()));
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_over_no_open_line() {
+        let instance = |address: &str| Instance {
+            version: 1,
+            fulcio: address.into(),
+            rekor: "https://rekor.example".into(),
+            timestamps: "https://timestamps.example/api/v1/timestamp".into(),
+        };
+        for good in [
+            "https://fulcio.example",
+            "http://127.0.0.1:5555",
+            "http://localhost:5555",
+        ] {
+            assert!(instance(good).check().is_ok(), "{good}");
+        }
+        for bad in [
+            "http://fulcio.example",
+            "http://127.0.0.1.example",
+            "ftp://localhost",
+            "fulcio",
+            "",
+        ] {
+            assert!(matches!(instance(bad).check(), Err(KeylessError::Address(_))), "{bad}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::{Outcome, print, runtime};
 use crate::attest::{self, Instance, Keyless, Signer};
 use crate::cli;
 use crate::data::Data;
+use crate::progress::say;
 
 /// Makes or imports a key, or names a Sigstore instance, and prints what others need to verify what is signed.
 ///
@@ -46,25 +47,26 @@ fn keyless(options: &cli::AttestKeyless) -> anyhow::Result<Outcome> {
         rekor: options.rekor.clone(),
         timestamps: options.timestamps.clone(),
     };
-    Keyless::choose(&data, instance)?;
     // Who that is may be said here already; what counts is what the certificates say.
     let signer = runtime()?.block_on(Signer::of_now())?;
     let identity = signer.and_then(|signer| signer.identity());
-    let snippet = json!({"identities": [identity.as_ref().map_or_else(
-        || json!({"subject": "SUBJECT", "issuer": "ISSUER"}),
-        |identity| json!(identity),
-    )]});
+    Keyless::choose(&data, instance)?;
     let operator = &data.operator().name;
+    let provenance = identity.map(|identity| json!({"identities": [identity]}));
     if options.json {
-        let document = json!({"version": 1, "operator": operator, "identity": identity, "provenance": snippet});
+        let document = json!({"version": 1, "operator": operator, "provenance": provenance});
         print(&format!("{document}\n"))?;
-    } else {
-        let unknown = if identity.is_none() {
-            "SUBJECT and ISSUER are those of the certificates: `cosign` and `openssl x509` show them.\n"
-        } else {
-            ""
-        };
-        print(&format!("{}{unknown}", for_policy(operator, &snippet)))?;
+        return Ok(Outcome::Done);
+    }
+    if data.provenance_key().exists() {
+        say("the provenance key of this operator is not used any more\nhint: remove `keyless.json` to go back to it");
+    }
+    match provenance {
+        Some(provenance) => print(&for_policy(operator, &provenance))?,
+        None => print(
+            "what the trust policy says of the certificates' subject and issuer is not known before there is one: \
+             `openssl x509 -text` shows both\n",
+        )?,
     }
     Ok(Outcome::Done)
 }

@@ -58,15 +58,19 @@ impl Builder {
         let data = Data::open(data)?;
         let witnesses = Witnesses::find(&data, witnessing.trust_policy.as_deref())?;
         let lock = lock(&data.build_lock())?;
-        // Before hours of work: is the password there?
+        // Before hours of work: is the password there, or a token?
         let attestor = Attestor::open(&data)?;
+        let runtime = runtime()?;
+        if let Some(attestor) = &attestor {
+            runtime.block_on(attestor.check())?;
+        }
         let tools = tools(data.root(), &data.cargo_home(), how.no_sandbox)?;
         Ok(Self {
             service: Service::new(service)?,
             witnesses,
             tools,
             how: how.clone(),
-            runtime: runtime()?,
+            runtime,
             data,
             attestor,
             _lock: lock,

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use sealift_policy::digest::Digest;
+use sealift_policy::provenance::TrustedRoot;
+use sealift_policy::provenance::keyless::check_root;
 use sealift_policy::trust::TrustPolicy;
 use sealift_policy::tuf::{RevocationList, SPEC_VERSION, TargetFile, TufFile};
 use serde::Serialize;
@@ -74,7 +76,11 @@ impl NewTargets {
                 serde_json::from_slice::<RevocationList>(&bytes).map_err(malformed("a list of revocations"))?;
             }
             TargetFile::TrustedRoot => {
-                serde_json::from_slice::<serde_json::Value>(&bytes).map_err(malformed("JSON"))?;
+                let root = serde_json::from_slice::<TrustedRoot>(&bytes).map_err(malformed("JSON"))?;
+                check_root(&root).map_err(|source| TrustError::TrustedRoot {
+                    path: path.to_owned(),
+                    source: Box::new(source),
+                })?;
             }
         }
         self.0.push((target, bytes));

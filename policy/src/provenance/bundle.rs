@@ -2,7 +2,7 @@
 //!
 //! Owns the one kind of bundle that is read whole here: signed with a key that the trust policy names, and nothing else in
 //! it. A log entry or a timestamp in such a bundle is refused, since nobody here would check what it claims
-//! (CVE-2022-36056). Of one with a certificate the statement is read here, and the rest by `sigstore-verify`.
+//! (CVE-2022-36056). One with a certificate is [`CertifiedBundle`]'s.
 //! Must not know which keys are believed.
 
 use base64::Engine as _;
@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::certified::CertifiedBundle;
 use super::key::{MalformedSignature, ProvenanceKey, Signature};
 use super::statement::{MalformedStatement, Statement};
 
@@ -51,10 +52,12 @@ pub enum MalformedBundle {
     /// None, or more than one.
     #[error("the bundle has {0} signatures, not one")]
     Signatures(usize),
-    /// It claims that a log or a timestamp authority knows it, and has no certificate; or what has one is no bundle of
-    /// Sigstore's.
-    #[error("the bundle has log entries or timestamps that cannot be checked")]
+    /// It claims that a log or a timestamp authority knows it, and has no certificate.
+    #[error("the bundle has log entries or timestamps, which are not read here")]
     Unverifiable,
+    /// It has a certificate, and not one entry of a log of version 2 and one timestamp.
+    #[error("the bundle has not exactly one entry of a Rekor log of version 2 and one timestamp")]
+    Evidence,
     /// Not base64.
     #[error("the bundle's {0} is not base64")]
     Base64(&'static str),
@@ -103,18 +106,18 @@ struct Claimed {}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Envelope {
-    payload: String,
-    payload_type: String,
-    signatures: Vec<EnvelopeSignature>,
+pub(super) struct Envelope {
+    pub(super) payload: String,
+    pub(super) payload_type: String,
+    pub(super) signatures: Vec<EnvelopeSignature>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EnvelopeSignature {
-    sig: String,
+pub(super) struct EnvelopeSignature {
+    pub(super) sig: String,
     #[serde(default)]
-    keyid: String,
+    pub(super) keyid: String,
 }
 
 /// What is signed for a payload: DSSE's pre-authentication encoding.
@@ -225,40 +228,23 @@ struct Signer {
     certificate: Option<IgnoredAny>,
 }
 
-/// The part of a bundle with a certificate that is ours.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Attested {
-    dsse_envelope: Envelope,
-}
-
 /// Whether a bundle was signed without a key of its own. What is no bundle was not.
 pub fn has_certificate(bytes: &[u8]) -> bool {
     bytes.len() as u64 <= MAX_BUNDLE
         && serde_json::from_slice(bytes).is_ok_and(|kind: Kind| kind.verification_material.certificate.is_some())
 }
 
-/// What a bundle with a certificate says. Nobody has checked who says it.
-pub fn statement_of(bytes: &[u8]) -> Result<Statement, MalformedBundle> {
-    if bytes.len() as u64 > MAX_BUNDLE {
-        return Err(MalformedBundle::TooLong);
+/// What a bundle of either kind says. Nobody has checked who says it.
+pub fn unverified(bytes: &[u8]) -> Result<Statement, MalformedBundle> {
+    if has_certificate(bytes) {
+        CertifiedBundle::parse(bytes).map(CertifiedBundle::into_unverified)
+    } else {
+        Bundle::parse(bytes).map(Bundle::into_unverified)
     }
-    let kind: Kind = serde_json::from_slice(bytes).map_err(MalformedBundle::Json)?;
-    if kind.media_type != MEDIA_TYPE {
-        return Err(MalformedBundle::MediaType(shown(&kind.media_type)));
-    }
-    let Attested { dsse_envelope } = serde_json::from_slice(bytes).map_err(MalformedBundle::Json)?;
-    if dsse_envelope.payload_type != PAYLOAD_TYPE {
-        return Err(MalformedBundle::PayloadType(shown(&dsse_envelope.payload_type)));
-    }
-    let payload = STANDARD.decode(&dsse_envelope.payload);
-    Ok(Statement::parse(
-        &payload.map_err(|_| MalformedBundle::Base64("payload"))?,
-    )?)
 }
 
 /// A stranger's word as it may be repeated.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_default).collect()
 }
 

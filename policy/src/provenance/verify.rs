@@ -63,6 +63,17 @@ pub enum ProvenanceRejection {
     },
 }
 
+impl ProvenanceRejection {
+    /// Whether the policy is at fault, and not who gave the bundle.
+    pub fn is_for_lack_of_a_trusted_root(&self) -> bool {
+        match self {
+            Self::NoTrustedRoot(_) => true,
+            Self::Keyless { source, .. } => matches!(**source, KeylessRejection::TrustedRoot(_)),
+            _ => false,
+        }
+    }
+}
+
 impl TrustPolicy {
     /// Decides whether these bytes are what this operator says about how units were built.
     pub fn verify_provenance(

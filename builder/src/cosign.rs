@@ -106,6 +106,11 @@ impl Witnesses {
             }
         }
         let client = Client::builder()
+            // What is served is what is stored, whatever features other packages ask of the client's.
+            .no_gzip()
+            .no_deflate()
+            .no_brotli()
+            .no_zstd()
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(20))
             .redirect(reqwest::redirect::Policy::none())

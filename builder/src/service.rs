@@ -84,6 +84,11 @@ impl Service {
             return Err(ServiceError::Url(url.to_owned()));
         }
         let client = Client::builder()
+            // What is served is what is stored, whatever features other packages ask of the client's.
+            .no_gzip()
+            .no_deflate()
+            .no_brotli()
+            .no_zstd()
             .connect_timeout(Duration::from_secs(20))
             .read_timeout(Duration::from_secs(300))
             // What is not where it should be is somewhere else for a reason that we do not know.

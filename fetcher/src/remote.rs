@@ -109,6 +109,11 @@ impl Remote {
             return Err(malformed());
         }
         let mut client = Client::builder()
+            // What is served is what is stored, whatever features other packages ask of the client's.
+            .no_gzip()
+            .no_deflate()
+            .no_brotli()
+            .no_zstd()
             .user_agent(concat!("cargo-sealift/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .connect_timeout(limits.connect);

@@ -142,6 +142,11 @@ struct Origin {
 impl Origin {
     fn at(from: &str) -> Result<Self, MirrorError> {
         let client = Client::builder()
+            // What is served is what is stored, whatever features other packages ask of the client's.
+            .no_gzip()
+            .no_deflate()
+            .no_brotli()
+            .no_zstd()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(30))

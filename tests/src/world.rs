@@ -3,9 +3,11 @@
 //! Owns: who is in the world, its trust policy, and starting and stopping it.
 //! Must not know what operators build or how anything is stored.
 
+mod attested;
+mod trusted;
 mod witnessed;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +20,6 @@ use serde_json::{Value, json};
 use crate::child::{Background, run, run_watched};
 use crate::env::{clean_command, path_with};
 use crate::programs::Programs;
-use crate::sigstore::Sigstore;
 use crate::witness::Witness;
 use crate::workload::{Profile, Workload};
 
@@ -188,71 +189,6 @@ impl World {
         write_json(&self.folder.join("world.json"), &serde_json::to_value(record)?)
     }
 
-    /// Gives an operator a key with which it attests what it builds. From now on the trust policy names it.
-    ///
-    /// # Errors
-    /// If there is no such operator, or the service does not start again.
-    pub fn attest(&mut self, name: &str) -> Result<()> {
-        let operator = self.operators.iter_mut().find(|operator| operator.name == name);
-        let operator = operator.with_context(|| format!("no operator `{name}`"))?;
-        let password = self.folder.join("operators").join(format!("{name}.password"));
-        fs_err::write(&password, "a password\n")?;
-        operator.password = Some(password.clone());
-        let data = operator.data.clone().context("the harness plays it")?;
-        let mut command = clean_command(self.programs.builder());
-        let command = command.args(["attest", "init", "--json", "--data"]).arg(&data);
-        let made = run(command.env(PASSWORD_FILE, &password))?.successful()?;
-        self.name_provenance(name, &serde_json::from_str(&made.stdout)?, None)
-    }
-
-    /// Lets an operator attest what it builds without a key, at a Sigstore instance. From now on the trust policy names its
-    /// identity and the instance.
-    ///
-    /// # Errors
-    /// If there is no such operator, or the service does not start again.
-    pub fn attest_at(&mut self, name: &str, sigstore: &Sigstore) -> Result<()> {
-        self.show_token(name, &sigstore.token())?;
-        let operator = self.operators.iter().find(|operator| operator.name == name);
-        let data = operator.and_then(|operator| operator.data.clone());
-        let services = sigstore.services();
-        let mut command = clean_command(self.programs.builder());
-        command
-            .args(["attest", "keyless", "--json"])
-            .args(["--fulcio", &services.fulcio, "--rekor", &services.rekor])
-            .args(["--timestamps", &services.tsa, "--data"])
-            .arg(data.context("the harness plays it")?)
-            .env(TOKEN_FILE, sigstore.token());
-        let made = run(&mut command)?.successful()?;
-        let root = serde_json::from_slice(&fs_err::read(sigstore.trusted_root())?)?;
-        self.name_provenance(name, &serde_json::from_str(&made.stdout)?, Some(root))
-    }
-
-    /// Gives an operator another identity token.
-    ///
-    /// # Errors
-    /// If there is no such operator.
-    pub fn show_token(&mut self, name: &str, token: &Path) -> Result<()> {
-        let operator = self.operators.iter_mut().find(|operator| operator.name == name);
-        let operator = operator.with_context(|| format!("no operator `{name}`"))?;
-        operator.identity_token = Some(token.to_owned());
-        Ok(())
-    }
-
-    fn name_provenance(&mut self, name: &str, made: &Value, trusted_root: Option<Value>) -> Result<()> {
-        let path = self.access().trust_policy;
-        let mut policy: Value = serde_json::from_slice(&fs_err::read(&path)?)?;
-        let operators = policy["operators"].as_array_mut().context("a policy has operators")?;
-        for operator in operators.iter_mut().filter(|operator| operator["name"] == name) {
-            operator["provenance"] = made["provenance"].clone();
-        }
-        if let Some(root) = trusted_root {
-            policy["trusted_root"] = root;
-        }
-        write_json(&path, &policy)?;
-        self.kill_service();
-        self.start_service()
-    }
-
     /// Kills the service as a power failure would.
     pub fn kill_service(&mut self) {
         self.service = None;
@@ -279,67 +215,6 @@ impl World {
     /// The service's folder.
     pub fn service_data(&self) -> PathBuf {
         self.folder.join("service")
-    }
-
-    /// Makes a TUF repository that distributes the world's trust policy, with few keys, all of them here, and gives what
-    /// a user needs to know who pins its root.
-    ///
-    /// # Errors
-    /// If the keeper's program fails.
-    pub fn found_trust(&self) -> Result<Access> {
-        let keeper = self.keeper();
-        if !keeper.join("root.json").exists() {
-            self.keep(["init", "--root-keys", "3", "--threshold", "2"])?;
-            for key in ["root-1.key", "root-2.key"] {
-                self.keep([
-                    OsStr::new("sign"),
-                    "--key".as_ref(),
-                    keeper.join("keys").join(key).as_ref(),
-                ])?;
-            }
-        }
-        self.publish_trust("--policy", &self.folder.join("trust-policy.json"))?;
-        let trust_policy = self.folder.join("root.json");
-        fs_err::copy(keeper.join("root.json"), &trust_policy)?;
-        Ok(Access {
-            trust_policy,
-            ..self.access()
-        })
-    }
-
-    /// Publishes a document by TUF, as this option of the keeper's program.
-    ///
-    /// # Errors
-    /// If the keeper's program fails.
-    pub fn publish_trust(&self, option: &str, file: &Path) -> Result<()> {
-        let data = self.service_data();
-        self.keep([
-            "publish".as_ref(),
-            "--to".as_ref(),
-            data.as_os_str(),
-            option.as_ref(),
-            file.as_ref(),
-        ])
-    }
-
-    /// Signs a new timestamp, which users ask for before the old one expires.
-    ///
-    /// # Errors
-    /// If the keeper's program fails.
-    pub fn renew_trust(&self) -> Result<()> {
-        self.keep(["renew".as_ref(), "--to".as_ref(), self.service_data().as_os_str()])
-    }
-
-    /// The folder of who keeps the root of trust.
-    pub fn keeper(&self) -> PathBuf {
-        self.folder.join("trust")
-    }
-
-    /// Runs a step of the keeper's.
-    fn keep<A: AsRef<OsStr>>(&self, step: impl IntoIterator<Item = A>) -> Result<()> {
-        let mut command = clean_command(self.programs.builder());
-        command.arg("trust").args(step).arg("--data").arg(self.keeper());
-        run(&mut command)?.successful().map(drop)
     }
 
     /// Writes `DIR/env`, for shells of users who know this.

@@ -120,6 +120,19 @@ pub(super) struct EnvelopeSignature {
     pub(super) keyid: String,
 }
 
+impl Envelope {
+    /// The one signature of a statement.
+    pub(super) fn signature(&self) -> Result<&EnvelopeSignature, MalformedBundle> {
+        if self.payload_type != PAYLOAD_TYPE {
+            return Err(MalformedBundle::PayloadType(shown(&self.payload_type)));
+        }
+        match &self.signatures[..] {
+            [signature] => Ok(signature),
+            others => Err(MalformedBundle::Signatures(others.len())),
+        }
+    }
+}
+
 /// What is signed for a payload: DSSE's pre-authentication encoding.
 fn encoded(payload: &[u8]) -> Vec<u8> {
     let mut bytes = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).into_bytes();
@@ -156,14 +169,7 @@ pub fn assemble(statement: &Statement, key: &ProvenanceKey, signature: &Signatur
 impl Bundle {
     /// Reads a bundle. Takes time and memory in the order of [`MAX_BUNDLE`] at most.
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedBundle> {
-        if bytes.len() as u64 > MAX_BUNDLE {
-            return Err(MalformedBundle::TooLong);
-        }
-        // First what kind it is: of another one, nothing else is known.
-        let kind: Kind = serde_json::from_slice(bytes).map_err(MalformedBundle::Json)?;
-        if kind.media_type != MEDIA_TYPE {
-            return Err(MalformedBundle::MediaType(shown(&kind.media_type)));
-        }
+        check_kind(bytes)?;
         let document: BundleDocument = serde_json::from_slice(bytes).map_err(MalformedBundle::Json)?;
         let material = document.verification_material;
         let timestamps = material.timestamp_verification_data;
@@ -171,12 +177,7 @@ impl Bundle {
             return Err(MalformedBundle::Unverifiable);
         }
         let envelope = document.dsse_envelope;
-        if envelope.payload_type != PAYLOAD_TYPE {
-            return Err(MalformedBundle::PayloadType(shown(&envelope.payload_type)));
-        }
-        let [signature] = envelope.signatures.as_slice() else {
-            return Err(MalformedBundle::Signatures(envelope.signatures.len()));
-        };
+        let signature = envelope.signature()?;
         // A hint helps to find a key; which one is asked is the policy's to say.
         if material.public_key.hint.len() > MAX_HINT || signature.keyid.len() > MAX_HINT {
             return Err(MalformedBundle::TooLong);
@@ -228,6 +229,19 @@ struct Signer {
     certificate: Option<IgnoredAny>,
 }
 
+/// Of a bundle of another kind nothing else is known, so that is asked first.
+pub(super) fn check_kind(bytes: &[u8]) -> Result<(), MalformedBundle> {
+    if bytes.len() as u64 > MAX_BUNDLE {
+        return Err(MalformedBundle::TooLong);
+    }
+    let kind: Kind = serde_json::from_slice(bytes).map_err(MalformedBundle::Json)?;
+    if kind.media_type == MEDIA_TYPE {
+        Ok(())
+    } else {
+        Err(MalformedBundle::MediaType(shown(&kind.media_type)))
+    }
+}
+
 /// Whether a bundle was signed without a key of its own. What is no bundle was not.
 pub fn has_certificate(bytes: &[u8]) -> bool {
     bytes.len() as u64 <= MAX_BUNDLE
@@ -244,7 +258,7 @@ pub fn unverified(bytes: &[u8]) -> Result<Statement, MalformedBundle> {
 }
 
 /// A stranger's word as it may be repeated.
-pub(super) fn shown(text: &str) -> String {
+fn shown(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_default).collect()
 }
 

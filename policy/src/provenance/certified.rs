@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::bundle::{Envelope, MAX_BUNDLE, MEDIA_TYPE, MalformedBundle, PAYLOAD_TYPE, shown};
+use super::bundle::{Envelope, MalformedBundle, check_kind};
 use super::statement::Statement;
 
 /// Longest certificate in base64; one of Fulcio's has some 1200 bytes, one of a workflow's 2000.
@@ -106,22 +106,12 @@ struct Checkpoint {
 }
 
 impl CertifiedBundle {
-    /// Reads a bundle. Takes time and memory in the order of [`MAX_BUNDLE`] at most.
+    /// Reads a bundle. Takes time and memory in the order of [`super::bundle::MAX_BUNDLE`] at most.
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedBundle> {
-        if bytes.len() as u64 > MAX_BUNDLE {
-            return Err(MalformedBundle::TooLong);
-        }
+        check_kind(bytes)?;
         let document: Document = serde_json::from_slice(bytes).map_err(MalformedBundle::Json)?;
-        if document.media_type != MEDIA_TYPE {
-            return Err(MalformedBundle::MediaType(shown(&document.media_type)));
-        }
         let envelope = &document.dsse_envelope;
-        if envelope.payload_type != PAYLOAD_TYPE {
-            return Err(MalformedBundle::PayloadType(shown(&envelope.payload_type)));
-        }
-        let [signature] = &envelope.signatures[..] else {
-            return Err(MalformedBundle::Signatures(envelope.signatures.len()));
-        };
+        let signature = envelope.signature()?;
         let material = &document.verification_material;
         let ([entry], [timestamp]) = (
             &material.tlog_entries[..],

@@ -62,14 +62,14 @@ fn dep_info_is_what_a_local_rustc_writes_here() {
         let call = build(target);
         assert_eq!(machine.outcome(&call), outcome);
         let ours = text(&call);
-        let inode = fs_err::metadata(call.output("d")).unwrap().ino();
+        // A file of its own: who changes it changes nothing in the store.
+        assert_eq!(fs_err::metadata(call.output("d")).unwrap().nlink(), 1);
         // The same folder, so that nothing has to be translated.
         fs_err::remove_dir_all(&call.out_dir).unwrap();
         fs_err::create_dir_all(&call.out_dir).unwrap();
         assert!(machine.run(&call.plain()).status.success());
         // A hit knows which files, not by which way rustc came to them.
         assert_eq!(ours.replace("src/../", ""), text(&call).replace("src/../", ""));
-        assert_ne!(inode, fs_err::metadata(call.output("d")).unwrap().ino());
     }
 }
 

@@ -230,6 +230,32 @@ mod tests {
     }
 
     #[test]
+    fn each_verdict_reads_back_and_file_names_stay_in_their_folder() {
+        for verdict in [Verdict::Fine, Verdict::Incomplete, Verdict::Misbehaviour] {
+            let statement = AuditStatement { verdict, ..statement() };
+            let note = statement.sign(&signer()).unwrap();
+            assert_eq!(AuditStatement::verify(&note, signer().verifier()).unwrap(), statement);
+        }
+        for name in ["a", "1700000000.json", "a-b.C", &"x".repeat(MAX_FILE)] {
+            assert!(is_file_name(name), "{name}");
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            ".a",
+            "-a",
+            "a/b",
+            "a\\b",
+            "a b",
+            "\u{e4}",
+            &"x".repeat(MAX_FILE + 1),
+        ] {
+            assert!(!is_file_name(name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_changed_or_foreign_statement_is_refused() {
         let note = String::from_utf8(statement().sign(&signer()).unwrap()).unwrap();
         for (from, to) in [

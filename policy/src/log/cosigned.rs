@@ -135,6 +135,27 @@ mod tests {
     }
 
     #[test]
+    fn no_more_cosignatures_are_kept_than_a_note_may_have() {
+        let world = Fixture::new();
+        let bare = world.head(1, &[]);
+        assert!(is_same_text(&bare, &world.head(1, &[])) && !is_same_text(&bare, &world.head(2, &[])));
+        let witnesses: Vec<_> = (0..2 * MAX_SIGNATURES)
+            .map(|index| WitnessSigner::generate(format!("w{index}").parse().unwrap(), &mut rand_core::OsRng))
+            .collect();
+        let lines: Vec<_> = (witnesses.iter().map(|witness| witness.cosign(&bare, 7).unwrap())).collect();
+        // The log's own line is one of them.
+        let (one, two) = (
+            &lines[..MAX_SIGNATURES - 1],
+            &lines[MAX_SIGNATURES..2 * MAX_SIGNATURES - 1],
+        );
+        let verifiers: Vec<_> = witnesses.iter().map(|witness| witness.verifier().clone()).collect();
+        let both = [world.head(1, one), world.head(1, two)];
+        let merged = merged(world.log.verifier(), &verifiers, &both[0], &both[1]).unwrap();
+        let is_kept = |witness: &&WitnessVerifier| witness.cosigned(&merged).is_ok();
+        assert_eq!(verifiers.iter().filter(is_kept).count(), MAX_SIGNATURES - 1);
+    }
+
+    #[test]
     fn lines_of_strangers_bad_lines_and_those_for_another_text_are_left_out() {
         let world = Fixture::new();
         let (bare, later) = (world.head(1, &[]), world.head(2, &[]));

@@ -147,9 +147,6 @@ fn encoded(kind: u8, point: &[u8; 32]) -> Vec<u8> {
 
 /// `<name>+<8 lower-case hexadecimal digits>+<base64>` into its parts.
 fn split(text: &str) -> Result<(Origin, u32, Vec<u8>), KeyError> {
-    if text.len() > 512 {
-        return Err(KeyError::Malformed);
-    }
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(KeyError::Malformed);

@@ -252,6 +252,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_and_hashes_are_written_as_they_are_read() {
+        assert_eq!(u64::from(TreeSize(7)), 7);
+        assert_eq!(u64::from(LeafIndex(7)), 7);
+        let text = serde_json::to_string(&TreeHash::EMPTY).unwrap();
+        assert_eq!(text, "\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"");
+        assert_eq!(serde_json::from_str::<TreeHash>(&text).unwrap(), TreeHash::EMPTY);
+        assert!(format!("{:?}", TreeHash::EMPTY).contains("47DEQpj8HBSa"));
+    }
+
+    #[test]
     fn hashes_with_other_lengths_or_loose_base64_are_refused() {
         let text = TreeHash::EMPTY.to_string();
         assert_eq!(text.parse(), Ok(TreeHash::EMPTY));

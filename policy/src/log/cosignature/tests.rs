@@ -43,6 +43,15 @@ impl Witness {
     }
 }
 
+#[test]
+fn a_key_is_its_text_in_json_and_shows_its_public_half_in_debug() {
+    let signer = WitnessSigner::generate("w1".parse().unwrap(), &mut rand_core::OsRng);
+    let (key, secret) = (signer.verifier().to_string(), signer.to_secret_text());
+    assert_eq!(serde_json::to_string(signer.verifier()).unwrap(), format!("\"{key}\""));
+    let shown = format!("{signer:?}");
+    assert!(shown.contains(&key) && !shown.contains(secret.splitn(5, '+').nth(4).unwrap()));
+}
+
 fn cosigned(lines: &[Vec<u8>]) -> VerifiedCheckpoint {
     let log = LogSigner::generate("log".parse().unwrap(), &mut rand_core::OsRng);
     let bytes = [checkpoint().sign(&log).unwrap().as_bytes(), &lines.concat()].concat();

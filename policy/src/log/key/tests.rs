@@ -44,6 +44,16 @@ fn a_generated_key_survives_its_text_and_hides_in_debug() {
 }
 
 #[test]
+fn names_and_keys_are_their_texts_in_json_and_show_their_public_half_in_debug() {
+    let (verifier, signer): (LogVerifier, LogSigner) = (VKEY.parse().unwrap(), SKEY.parse().unwrap());
+    let json = serde_json::to_string(&(verifier.origin(), &verifier)).unwrap();
+    assert_eq!(json, format!("[\"PeterNeumann\",\"{VKEY}\"]"));
+    let read: (Origin, LogVerifier) = serde_json::from_str(&json).unwrap();
+    assert_eq!(read, (verifier.origin().clone(), verifier));
+    assert!(format!("{signer:?}").contains(VKEY));
+}
+
+#[test]
 fn loose_spellings_of_a_key_are_refused() {
     let key = VKEY.rsplit('+').next().unwrap();
     for text in [

@@ -162,6 +162,16 @@ fn the_older_root_is_shown_by_the_proof_unless_its_size_is_a_power_of_two() {
     }
 }
 
+#[test]
+fn a_smaller_tree_shows_no_root_of_a_larger_one() {
+    let leaves = [&b"a"[..], b"b", b"c"].map(TreeHash::of_leaf);
+    let node = |left: TreeHash, right: TreeHash| TreeHash::from(tlog_tiles::node_hash(left.into(), right.into()));
+    // What the steps of RFC 9162 lead to when they are begun with a size of 7 in a tree of 3.
+    let root = node(leaves[2], node(leaves[0], leaves[1]));
+    let proof = ConsistencyProof(leaves.to_vec());
+    assert_eq!(proof.shown_root(size(7), (size(3), root)), None);
+}
+
 proptest! {
     #[test]
     fn t9_hostile_numbers_and_hashes_never_panic(

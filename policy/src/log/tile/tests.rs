@@ -24,6 +24,17 @@ fn paths_are_those_of_c2sp() {
 }
 
 #[test]
+fn no_tree_has_a_tile_beyond_the_largest_index() {
+    let largest = "tile/0/x035/x184/x372/x088/832";
+    let tile: TilePath = largest.parse().unwrap();
+    assert_eq!(
+        (tile.index(), "tile/0/007".parse::<TilePath>().unwrap().index()),
+        (1 << 45, 7)
+    );
+    assert!("tile/0/x035/x184/x372/x088/833".parse::<TilePath>().is_err());
+}
+
+#[test]
 fn other_spellings_of_a_path_are_refused() {
     for path in [
         "",

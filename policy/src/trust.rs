@@ -17,7 +17,7 @@ use crate::document::UnitDocument;
 use crate::key::Class;
 use crate::leaf::Leaf;
 use crate::local::OperatorProof;
-use crate::log::cosignature::WitnessVerifier;
+use crate::log::cosignature::{CosignatureError, VerifiedCosignature, WitnessVerifier};
 use crate::log::proof::ProofError;
 use crate::log::signatures::{Forgetful, SignatureMemory};
 use crate::log::{
@@ -477,8 +477,8 @@ impl TrustPolicy {
         self.verify_with(&Forgetful, subject, manifest, proofs, freshness)
     }
 
-    /// The same, with a memory of the logs' signatures. It spares arithmetic and decides nothing: whose signature counts
-    /// for what is asked of this policy, as ever.
+    /// The same, with a memory of right signatures, of logs and of witnesses. It spares arithmetic and decides nothing:
+    /// whose signature counts for what is asked of this policy, as ever.
     pub fn verify_with(
         &self,
         memory: &dyn SignatureMemory,
@@ -507,13 +507,14 @@ impl TrustPolicy {
                     })?;
             inclusions.push((operator, proof.epoch, inclusion));
         }
-        self.decide(subject, manifest, &inclusions, freshness)
+        self.decide(memory, subject, manifest, &inclusions, freshness)
     }
 
     /// As [`Self::verify`], for inclusions whose proofs were checked already (against a checkpoint that many units
     /// share). That they speak of this very leaf is checked again.
-    pub fn decide(
+    fn decide(
         &self,
+        memory: &dyn SignatureMemory,
         subject: &Subject<'_>,
         manifest_bytes: &[u8],
         inclusions: &[(OperatorName, u32, VerifiedInclusion)],
@@ -537,7 +538,7 @@ impl TrustPolicy {
                 continue;
             }
             let verdict = self
-                .check_checkpoint(operator, *epoch, inclusion.checkpoint(), freshness)
+                .check_checkpoint_with(memory, operator, *epoch, inclusion.checkpoint(), freshness)
                 .and_then(|()| self.check_range(operator, *epoch, inclusion));
             match verdict {
                 Ok(()) => drop(operators.insert(operator.clone())),
@@ -560,9 +561,11 @@ impl TrustPolicy {
     /// Decides among everything that is claimed about a unit: one claim for each manifest that operators state.
     ///
     /// Where configured operators state different manifests, none counts, whatever the quorum. A statement that was
-    /// revoked is none, so that what one operator forged can be fetched again once the forgery is revoked.
+    /// revoked is none, so that what one operator forged can be fetched again once the forgery is revoked. The memory is
+    /// as in [`Self::verify_with`].
     pub fn agreed(
         &self,
+        memory: &dyn SignatureMemory,
         subject: &Subject<'_>,
         claims: &[Claim<'_>],
         freshness: Freshness,
@@ -603,7 +606,7 @@ impl TrustPolicy {
                 found: 0,
                 needed: self.quorum(subject.class),
             })),
-            [claim] => self.decide(subject, claim.manifest, &claim.inclusions, freshness),
+            [claim] => self.decide(memory, subject, claim.manifest, &claim.inclusions, freshness),
             _ => Err(Rejection::Disagreement(statements)),
         }
     }
@@ -612,6 +615,17 @@ impl TrustPolicy {
     /// is the one at which the policy froze it, which no time and no witness changes.
     pub fn check_checkpoint(
         &self,
+        operator: &OperatorName,
+        epoch: u32,
+        checkpoint: &VerifiedCheckpoint,
+        freshness: Freshness,
+    ) -> Result<(), Rejection> {
+        self.check_checkpoint_with(&Forgetful, operator, epoch, checkpoint, freshness)
+    }
+
+    fn check_checkpoint_with(
+        &self,
+        memory: &dyn SignatureMemory,
         operator: &OperatorName,
         epoch: u32,
         checkpoint: &VerifiedCheckpoint,
@@ -637,7 +651,7 @@ impl TrustPolicy {
             }
         }
         let witnesses = &self.document.witness_policy;
-        let has_cosigned = |witness: &WitnessVerifier| is_cosigned(witness, checkpoint, freshness);
+        let has_cosigned = |witness: &WitnessVerifier| is_in_time(witness.cosigned_with(memory, checkpoint), freshness);
         if witnesses.is_met(has_cosigned) {
             Ok(())
         } else {
@@ -739,8 +753,8 @@ impl TrustPolicy {
     }
 }
 
-fn is_cosigned(witness: &WitnessVerifier, checkpoint: &VerifiedCheckpoint, freshness: Freshness) -> bool {
-    match (witness.cosigned(checkpoint), freshness) {
+fn is_in_time(cosigned: Result<VerifiedCosignature, CosignatureError>, freshness: Freshness) -> bool {
+    match (cosigned, freshness) {
         (Ok(_), Freshness::Any) => true,
         (Ok(cosignature), Freshness::At(now)) => cosignature.time() <= now.saturating_add(CLOCK_TOLERANCE),
         (Err(_), _) => false,

@@ -14,7 +14,8 @@ use sealift_policy::leaf::Leaf;
 use sealift_policy::local::OperatorProof;
 use sealift_policy::log::proof::ProofError;
 use sealift_policy::log::{
-    InclusionProof, LeafIndex, SignedCheckpoint, TlogProof, TreeHash, VerifiedCheckpoint, VerifiedInclusion,
+    InclusionProof, LeafIndex, SignatureMemory, SignedCheckpoint, TlogProof, TreeHash, VerifiedCheckpoint,
+    VerifiedInclusion,
 };
 use sealift_policy::manifest::Manifest;
 use sealift_policy::name::OperatorName;
@@ -83,9 +84,10 @@ impl RefusedOffer {
     }
 }
 
-/// Checks one offered unit.
+/// Checks one offered unit. All of an answer stand on the same few heads, whose witnesses are checked once by the memory.
 pub(crate) fn check(
     policy: &TrustPolicy,
+    memory: &dyn SignatureMemory,
     heads: &AcceptedHeads,
     record: UnitRecord,
     now: u64,
@@ -114,7 +116,7 @@ pub(crate) fn check(
     for stated in manifests.take(MAX_MANIFESTS) {
         claims.push(claim(policy, heads, unit_key, stated, &mut proofs)?);
     }
-    let manifest = policy.agreed(&subject, &claims, Freshness::At(now))?;
+    let manifest = policy.agreed(memory, &subject, &claims, Freshness::At(now))?;
     proofs.retain(|proof: &OperatorProof| manifest.operators().contains(&proof.operator));
     Ok(Offer {
         unit_key,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{PlanId, UnitKey};
 use sealift_policy::document::UnitDocument;
+use sealift_policy::log::signatures::InMemory;
 use sealift_policy::trust::{Rejection, TrustPolicy};
 use sealift_policy::wire::{LogState, LookupResponse, PlanHint, UnitRecord};
 
@@ -90,6 +91,7 @@ pub(super) fn check_offers(
         .collect();
     let mut seen = BTreeSet::new();
     let mut selection = Selection::default();
+    let memory = InMemory::default();
     for plan in missing {
         let Some(mut hint) = plans.get(plan).cloned() else {
             continue;
@@ -119,7 +121,7 @@ pub(super) fn check_offers(
                 continue;
             };
             let evidence = serde_json::to_vec(&record).expect("records have string keys only");
-            match offer::check(policy, heads, record, order.now) {
+            match offer::check(policy, &memory, heads, record, order.now) {
                 // What other rules made is never asked for.
                 Ok(offer) if !offer.document.is_of_these_rules() => {}
                 Ok(offer) => selection.offers.push(offer),

@@ -17,6 +17,7 @@ use world::{NOW, World, unit, unit_by_rules};
 use sealift_policy::digest::UnitKey;
 use sealift_policy::evidence::{Evidence, Finding};
 use sealift_policy::local::UnitOrigin;
+use sealift_policy::log::signatures::Forgetful;
 use sealift_policy::trust::PolicyDocument;
 use sealift_policy::wire::LookupResponse;
 use serde_json::json;
@@ -638,7 +639,7 @@ fn judged(world: &World, bytes: &[u8]) -> usize {
     let offers = answer
         .units
         .into_iter()
-        .filter_map(|record| offer::check(&policy, &heads, record, NOW).ok());
+        .filter_map(|record| offer::check(&policy, &Forgetful, &heads, record, NOW).ok());
     // Whatever was changed: what is believed is what was logged.
     offers
         .inspect(|offer| assert!(honest.contains(&offer.unit_key)))

@@ -11,6 +11,7 @@ use signed_note::Signature;
 
 use super::checkpoint::VerifiedCheckpoint;
 use super::key::{KeyError, NamedKey, NamedSecret, Origin};
+use super::signatures::{Forgetful, SignatureMemory, is_right};
 
 /// The signature type of timestamped Ed25519 cosignatures.
 const TYPE_COSIGNATURE: u8 = 0x04;
@@ -57,12 +58,22 @@ impl WitnessVerifier {
     /// Whether the witness has cosigned this checkpoint, and when. Of several cosignatures all must verify and the
     /// newest is returned. The caller refuses times in the future.
     pub fn cosigned(&self, checkpoint: &VerifiedCheckpoint) -> Result<VerifiedCosignature, CosignatureError> {
+        self.cosigned_with(&Forgetful, checkpoint)
+    }
+
+    /// The same, with a memory of signatures that were right.
+    pub fn cosigned_with(
+        &self,
+        memory: &dyn SignatureMemory,
+        checkpoint: &VerifiedCheckpoint,
+    ) -> Result<VerifiedCosignature, CosignatureError> {
         let bad = || CosignatureError::Bad {
             witness: self.name().clone(),
         };
         let mut newest = None;
         for signature in checkpoint.note().signatures_of(self) {
-            let time = self.time_of(checkpoint.note().text(), signature).ok_or_else(bad)?;
+            let time = self.time_of_with(memory, checkpoint.note().text(), signature);
+            let time = time.ok_or_else(bad)?;
             newest = newest.max(Some(time));
         }
         let time = newest.ok_or_else(|| CosignatureError::Missing {
@@ -72,10 +83,16 @@ impl WitnessVerifier {
     }
 
     pub(super) fn time_of(&self, text: &[u8], signature: &[u8]) -> Option<u64> {
+        self.time_of_with(&Forgetful, text, signature)
+    }
+
+    fn time_of_with(&self, memory: &dyn SignatureMemory, text: &[u8], signature: &[u8]) -> Option<u64> {
         let (time, signature) = signature.split_first_chunk()?;
         let time = u64::from_be_bytes(*time);
-        let valid = TIMES.contains(&time) && self.0.verifies(&message(time, text), signature);
-        valid.then_some(time)
+        let message = message(time, text);
+        let claimed = (self.public_key(), &message[..], signature);
+        let verify = || self.0.verifies(&message, signature);
+        (TIMES.contains(&time) && is_right(memory, claimed, verify)).then_some(time)
     }
 }
 

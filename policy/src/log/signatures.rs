@@ -5,6 +5,9 @@
 //! memory can make a signature right, so it must lie where only those can write who decide anyway.
 //! Must not know where a memory lies.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use signed_note::Verifier;
 
 use super::key::LogVerifier;
@@ -30,6 +33,39 @@ impl SignatureMemory for Forgetful {
     fn learn(&self, _: Digest) {}
 }
 
+/// Remembers for as long as it lives.
+#[derive(Debug, Default)]
+pub struct InMemory(Mutex<BTreeSet<Digest>>);
+
+impl SignatureMemory for InMemory {
+    fn knows(&self, signature: Digest) -> bool {
+        self.0.lock().is_ok_and(|known| known.contains(&signature))
+    }
+
+    fn learn(&self, signature: Digest) {
+        if let Ok(mut known) = self.0.lock() {
+            known.insert(signature);
+        }
+    }
+}
+
+/// Whether this Ed25519 key made this signature of this text: known, or found out by `verify` and learned.
+pub(super) fn is_right(
+    memory: &dyn SignatureMemory,
+    (key, text, signature): (&[u8; 32], &[u8], &[u8]),
+    verify: impl FnOnce() -> bool,
+) -> bool {
+    let fact = fact(key, text, signature);
+    if memory.knows(fact) {
+        return true;
+    }
+    let is_right = verify();
+    if is_right {
+        memory.learn(fact);
+    }
+    is_right
+}
+
 /// A log's key that asks a memory first.
 pub(super) struct Remembering<'a> {
     pub(super) log: &'a LogVerifier,
@@ -46,23 +82,16 @@ impl Verifier for Remembering<'_> {
     }
 
     fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
-        let fact = fact(self.log, text, signature);
-        if self.memory.knows(fact) {
-            return true;
-        }
-        let is_right = self.log.verify(text, signature);
-        if is_right {
-            self.memory.learn(fact);
-        }
-        is_right
+        let claimed = (self.log.public_key(), text, signature);
+        is_right(self.memory, claimed, || self.log.verify(text, signature))
     }
 }
 
 /// Names one signature: lengths come before what has no fixed one, so that no two are named alike.
-fn fact(log: &LogVerifier, text: &[u8], signature: &[u8]) -> Digest {
+fn fact(key: &[u8; 32], text: &[u8], signature: &[u8]) -> Digest {
     let mut hasher = Hasher::default();
     hasher.update(b"sealift: a right ed25519 signature\n");
-    hasher.update(log.public_key());
+    hasher.update(key);
     hasher.update(&(signature.len() as u64).to_be_bytes());
     hasher.update(signature);
     hasher.update(text);
@@ -74,8 +103,11 @@ mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeSet;
 
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+
     use super::*;
-    use crate::log::{Checkpoint, LogSigner, SignedCheckpoint, TreeHash, TreeSize};
+    use crate::log::cosignature::{VerifiedCosignature, WitnessSigner};
+    use crate::log::{Checkpoint, LogSigner, SignedCheckpoint, TreeHash, TreeSize, VerifiedCheckpoint};
 
     #[derive(Default)]
     struct Memory(RefCell<BTreeSet<Digest>>);
@@ -145,5 +177,33 @@ mod tests {
         forged[inside] = if forged[inside] == b'A' { b'B' } else { b'A' };
         assert!(!verifies(&forged, &log, &memory), "another signature");
         assert_eq!(*memory.0.borrow(), known, "nothing wrong is learned");
+    }
+
+    // The forger holds a true cosignature that the memory knows, and changes what it is under.
+    #[test]
+    fn what_is_known_of_a_witness_vouches_for_no_other_time_head_or_witness() {
+        let (memory, log) = (Memory::default(), signer());
+        let witness = |name: &str| WitnessSigner::generate(name.parse().unwrap(), &mut rand_core::OsRng);
+        let (one, two) = (witness("w1"), witness("w1"));
+        let verified = |bytes: &[u8]| SignedCheckpoint::parse(bytes).unwrap().verify(log.verifier()).unwrap();
+        let with = |time: u64, line: &str| verified(&[head(&log, time), line.as_bytes().to_vec()].concat());
+        let line = one.cosign(&verified(&head(&log, 1)), 7).unwrap();
+        let time = |witness: &WitnessSigner, head: &VerifiedCheckpoint| {
+            let cosigned = witness.verifier().cosigned_with(&memory, head);
+            cosigned.map(VerifiedCosignature::time)
+        };
+        for _ in 0..2 {
+            assert_eq!(time(&one, &with(1, &line)), Ok(7));
+        }
+        assert_eq!(memory.0.borrow().len(), 1);
+        assert!(time(&one, &with(2, &line)).is_err(), "another head");
+        assert!(time(&two, &with(1, &line)).is_err(), "another witness");
+        // Key id and time come first: the twelfth byte is the time's last one.
+        let (name, base64) = line.trim_end().rsplit_once(' ').unwrap();
+        let mut bytes = BASE64_STANDARD.decode(base64).unwrap();
+        bytes[11] ^= 1;
+        let forged = format!("{name} {}\n", BASE64_STANDARD.encode(bytes));
+        assert!(time(&one, &with(1, &forged)).is_err(), "another time");
+        assert_eq!(memory.0.borrow().len(), 1, "nothing wrong is learned");
     }
 }

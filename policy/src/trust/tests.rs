@@ -525,7 +525,12 @@ fn of_a_frozen_log_one_head_counts_and_no_other() {
         document: &world.document,
         class: world.class,
     };
-    assert!(world.policy().agreed(&subject, &claims, Freshness::At(NOW)).is_ok());
+    assert!(
+        world
+            .policy()
+            .agreed(&Forgetful, &subject, &claims, Freshness::At(NOW))
+            .is_ok()
+    );
 }
 
 // G7
@@ -548,7 +553,7 @@ fn operators_that_disagree_are_both_refused() {
     };
     let policy = world.policy();
     let claims = [claim(&world.alpha, &honest), claim(&world.beta, &forged)];
-    let refused = policy.agreed(&subject, &claims, Freshness::At(NOW));
+    let refused = policy.agreed(&Forgetful, &subject, &claims, Freshness::At(NOW));
     assert!(matches!(refused, Err(Rejection::Disagreement(statements)) if statements.len() == 2));
     // A stranger's claim is nobody's disagreement, and a claim without a proof is none.
     let stranger = Maker::new("gamma");
@@ -560,7 +565,7 @@ fn operators_that_disagree_are_both_refused() {
             inclusions: vec![world.inclusion(&world.beta, &leaf(&honest))],
         },
     ];
-    assert!(policy.agreed(&subject, &claims, Freshness::At(NOW)).is_ok());
+    assert!(policy.agreed(&Forgetful, &subject, &claims, Freshness::At(NOW)).is_ok());
 }
 
 #[test]
@@ -599,18 +604,18 @@ fn a_revoked_statement_contradicts_nobody() {
         };
         let policy = world.policy();
         let both = [claim(&world.alpha, &honest), claim(&world.beta, &forged)];
-        let verified = policy.agreed(&subject, &both, Freshness::At(NOW)).unwrap();
+        let verified = policy.agreed(&Forgetful, &subject, &both, Freshness::At(NOW)).unwrap();
         assert_eq!(verified.value().to_canonical(), honest);
         assert_eq!(verified.operators().iter().collect::<Vec<_>>(), [&world.alpha.name]);
         // Alone it is refused for what it is, and not for want of a quorum.
-        let alone = policy.agreed(&subject, &both[1..], Freshness::At(NOW));
+        let alone = policy.agreed(&Forgetful, &subject, &both[1..], Freshness::At(NOW));
         assert!(matches!(alone, Err(Rejection::Revoked(_))), "{alone:?}");
         // Host code still needs two whose statements stand.
         let host_code = Subject {
             class: Class::HostCode,
             ..subject
         };
-        let refused = policy.agreed(&host_code, &both, Freshness::At(NOW));
+        let refused = policy.agreed(&Forgetful, &host_code, &both, Freshness::At(NOW));
         assert!(refused.is_err(), "{refused:?}");
     }
 }
@@ -654,6 +659,46 @@ fn what_is_revoked_is_refused_at_every_use() {
         world.policy.revoked = revoke(&world);
         let refused = world.verify_at(&world.manifest().to_canonical(), &world.proofs(), Freshness::Any);
         assert!(matches!(refused, Err(Rejection::Revoked(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_statement_is_revoked_by_its_manifest_its_unit_or_its_place_alone() {
+    let world = World::new(Class::Library);
+    let other = Digest::of(b"other");
+    let statement = Statement {
+        operator: world.alpha.name.clone(),
+        epoch: 1,
+        index: LeafIndex::try_from(1).unwrap(),
+        manifest: Digest::of(b"manifest"),
+    };
+    assert_eq!(
+        statement.to_string(),
+        format!("entry 1 of log 1 of `alpha` states manifest {}", statement.manifest)
+    );
+    let revoked = |leaf: Digest, unit: UnitKey, start: u64| Revocations {
+        leaves: vec![leaf],
+        unit_keys: vec![unit],
+        ranges: vec![RevokedRange {
+            operator: world.alpha.name.clone(),
+            epoch: 1,
+            start,
+            end: start + 1,
+        }],
+        ..Revocations::default()
+    };
+    for (revoked, expected) in [
+        (revoked(other, UnitKey::new(other), 2), false),
+        (revoked(statement.manifest, UnitKey::new(other), 2), true),
+        (revoked(other, world.key(), 2), true),
+        (revoked(other, UnitKey::new(other), 1), true),
+    ] {
+        let document = PolicyDocument {
+            revoked,
+            ..world.policy.clone()
+        };
+        let policy = TrustPolicy::try_from(document).unwrap();
+        assert_eq!(policy.is_revoked(world.key(), &statement), expected);
     }
 }
 
@@ -717,9 +762,13 @@ fn an_inclusion_of_another_leaf_or_in_another_log_says_nothing() {
     let manifest = world.manifest().to_canonical();
     let decide = |inclusion| {
         let inclusions = [inclusion];
-        world
-            .policy()
-            .decide(&subject, manifest.as_bytes(), &inclusions, Freshness::At(NOW))
+        world.policy().decide(
+            &Forgetful,
+            &subject,
+            manifest.as_bytes(),
+            &inclusions,
+            Freshness::At(NOW),
+        )
     };
     let honest = world.inclusion(&world.alpha, &world.leaf());
     assert!(decide(honest.clone()).is_ok());
@@ -740,7 +789,7 @@ fn an_inclusion_of_another_leaf_or_in_another_log_says_nothing() {
         manifest: manifest.as_bytes(),
         inclusions: vec![inclusion],
     });
-    let agreed = world.policy().agreed(&subject, &claims, Freshness::At(NOW));
+    let agreed = world.policy().agreed(&Forgetful, &subject, &claims, Freshness::At(NOW));
     assert!(agreed.is_ok(), "a stranger contradicts nobody: {agreed:?}");
 }
 

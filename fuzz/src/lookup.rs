@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use sealift_policy::document::UnitDocument;
 use sealift_policy::leaf::Leaf;
+use sealift_policy::log::signatures::Forgetful;
 use sealift_policy::log::{
     ConsistencyProof, InclusionProof, LeafIndex, SignedCheckpoint, VerifiedCheckpoint, VerifiedInclusion,
 };
@@ -64,7 +65,7 @@ fn believed(policy: &TrustPolicy, heads: &[(OperatorName, u32, VerifiedCheckpoin
         .iter()
         .map(|stated| claim(heads, &subject, stated))
         .collect();
-    if let Ok(verified) = policy.agreed(&subject, &claims, Freshness::At(NOW)) {
+    if let Ok(verified) = policy.agreed(&Forgetful, &subject, &claims, Freshness::At(NOW)) {
         assert_eq!(unit_key, WORLD.unit_key, "a forgery");
         assert_eq!(verified.value(), &WORLD.manifest, "a forgery");
         assert!(verified.operators().len() >= policy.quorum(class));

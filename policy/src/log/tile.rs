@@ -112,9 +112,6 @@ impl FromStr for TilePath {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = || MalformedTilePath(text.chars().take(80).flat_map(char::escape_default).collect());
-        if text.len() > 64 {
-            return Err(malformed());
-        }
         let (kind, rest) = text
             .strip_prefix("tile/")
             .and_then(|rest| rest.split_once('/'))
@@ -138,9 +135,6 @@ impl FromStr for TilePath {
         let mut index = 0u64;
         for group in groups.split('/') {
             let digits = group.strip_prefix('x').unwrap_or(group);
-            if digits.len() != 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(malformed());
-            }
             let digits = digits.parse::<u64>().map_err(|_| malformed())?;
             index = index
                 .checked_mul(1000)

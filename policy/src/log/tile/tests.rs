@@ -90,6 +90,34 @@ fn the_example_of_the_specification_has_the_tiles_that_it_names() {
 }
 
 #[test]
+fn what_is_appended_is_written_once_and_only_if_there_is_something() {
+    let leaf = || vec![b'x'];
+    let paths = |tree: &mut Tree, last: &EntryBundle, leaves: Vec<Vec<u8>>| -> Vec<String> {
+        let files = append(tree, last.clone(), leaves).unwrap();
+        files.iter().map(|(path, _)| path.to_string()).collect()
+    };
+    let mut tree = Tree::default();
+    let none = EntryBundle::default();
+    assert_eq!(
+        paths(&mut tree, &none, vec![leaf()]),
+        ["tile/entries/000.p/1", "tile/0/000.p/1"]
+    );
+    let one = none.clone().appended([leaf()]);
+    assert_eq!(one.entries(), [leaf()]);
+    assert_eq!(paths(&mut tree, &one, vec![]), [""; 0]);
+    let full = one.clone().appended(vec![leaf(); 255]);
+    assert_eq!(full, none, "the next bundle is empty");
+    assert_eq!(
+        paths(&mut tree, &one, vec![leaf(); 255]),
+        ["tile/entries/000", "tile/0/000", "tile/1/000.p/1"]
+    );
+    assert_eq!(
+        paths(&mut tree, &full, vec![vec![b'x'; 65_535]])[0],
+        "tile/entries/001.p/1"
+    );
+}
+
+#[test]
 fn b13_bundles_that_are_cut_or_have_another_count_are_refused() {
     let path = |width| TilePath {
         kind: TileKind::Entries,

@@ -89,7 +89,7 @@ pub(crate) fn check(
     policy: &TrustPolicy,
     memory: &dyn SignatureMemory,
     heads: &AcceptedHeads,
-    record: UnitRecord,
+    record: &UnitRecord,
     now: u64,
 ) -> Result<Offer, RefusedOffer> {
     let (unit_key, document) = match UnitDocument::from_canonical(record.key_document.as_bytes()) {
@@ -120,7 +120,7 @@ pub(crate) fn check(
     proofs.retain(|proof: &OperatorProof| manifest.operators().contains(&proof.operator));
     Ok(Offer {
         unit_key,
-        key_document: record.key_document,
+        key_document: record.key_document.clone(),
         document,
         manifest,
         proofs,

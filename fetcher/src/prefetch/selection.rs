@@ -120,8 +120,7 @@ pub(super) fn check_offers(
                 selection.omitted.push(key);
                 continue;
             };
-            let evidence = serde_json::to_vec(&record).expect("records have string keys only");
-            match offer::check(policy, &memory, heads, record, order.now) {
+            match offer::check(policy, &memory, heads, &record, order.now) {
                 // What other rules made is never asked for.
                 Ok(offer) if !offer.document.is_of_these_rules() => {}
                 Ok(offer) => selection.offers.push(offer),
@@ -129,8 +128,9 @@ pub(super) fn check_offers(
                     let alarming = !refused.is_innocent();
                     let reason = chain(&refused);
                     if alarming {
+                        let evidence = serde_json::to_vec(&record).expect("records have string keys only");
                         let kept = deposit.put_evidence(&format!("unit-{key}"), &evidence);
-                        let shown = disagreement(policy, heads, &evidence, &refused);
+                        let shown = disagreement(policy, heads, &record, &refused);
                         let shown = shown.and_then(|file| deposit.put_evidence(&format!("statements-{key}"), &file));
                         let alarm = Alarm {
                             what: format!("unit {}: {reason}", key.short()),
@@ -149,12 +149,16 @@ pub(super) fn check_offers(
 }
 
 /// Where operators disagree: the file that shows it to strangers.
-fn disagreement(policy: &TrustPolicy, heads: &AcceptedHeads, record: &[u8], refused: &RefusedOffer) -> Option<Vec<u8>> {
+fn disagreement(
+    policy: &TrustPolicy,
+    heads: &AcceptedHeads,
+    record: &UnitRecord,
+    refused: &RefusedOffer,
+) -> Option<Vec<u8>> {
     let RefusedOffer::Rejected(Rejection::Disagreement(statements)) = refused else {
         return None;
     };
-    let record: UnitRecord = serde_json::from_slice(record).ok()?;
-    let evidence = offer::disagreement(policy, heads, &record, statements)?;
+    let evidence = offer::disagreement(policy, heads, record, statements)?;
     Some(evidence.to_file().into_bytes())
 }
 

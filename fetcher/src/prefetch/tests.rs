@@ -639,7 +639,7 @@ fn judged(world: &World, bytes: &[u8]) -> usize {
     let offers = answer
         .units
         .into_iter()
-        .filter_map(|record| offer::check(&policy, &Forgetful, &heads, record, NOW).ok());
+        .filter_map(|record| offer::check(&policy, &Forgetful, &heads, &record, NOW).ok());
     // Whatever was changed: what is believed is what was logged.
     offers
         .inspect(|offer| assert!(honest.contains(&offer.unit_key)))

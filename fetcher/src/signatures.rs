@@ -1,4 +1,4 @@
-//! The local store's memory of log signatures that were found right.
+//! The local store's memory of logs' and witnesses' signatures that were found right.
 //!
 //! Owns where it lies: a file without content for each, named by what it remembers. All units of one answer stand on the
 //! same few heads, so a build asks for the same few files. Losing them costs arithmetic only; whoever could write them could

@@ -21,7 +21,7 @@ const TYPE_COSIGNATURE: u8 = 0x04;
 #[serde(try_from = "String", into = "String")]
 pub struct WitnessVerifier(NamedKey);
 
-/// That a witness has seen a checkpoint. Only [`WitnessVerifier::cosigned`] makes one.
+/// That a witness has seen a checkpoint. Only [`WitnessVerifier::cosigned_with`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifiedCosignature {
     time: u64,

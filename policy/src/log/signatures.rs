@@ -101,12 +101,11 @@ fn fact(key: &[u8; 32], text: &[u8], signature: &[u8]) -> Digest {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::collections::BTreeSet;
 
     use base64::prelude::{BASE64_STANDARD, Engine as _};
 
     use super::*;
-    use crate::log::cosignature::{VerifiedCosignature, WitnessSigner};
+    use crate::log::cosignature::{CosignatureError, VerifiedCosignature, WitnessSigner};
     use crate::log::{Checkpoint, LogSigner, SignedCheckpoint, TreeHash, TreeSize, VerifiedCheckpoint};
 
     #[derive(Default)]
@@ -142,6 +141,22 @@ mod tests {
     fn verifies(bytes: &[u8], signer: &LogSigner, memory: &Memory) -> bool {
         let head = SignedCheckpoint::parse(bytes).unwrap();
         head.verify_with(signer.verifier(), memory).is_ok()
+    }
+
+    #[test]
+    fn a_fact_is_of_one_key_one_text_and_one_signature() {
+        let facts = [
+            fact(&[1; 32], b"text", b"signature"),
+            fact(&[2; 32], b"text", b"signature"),
+            fact(&[1; 32], b"texts", b"signature"),
+            fact(&[1; 32], b"text", b"signatures"),
+            fact(&[1; 32], b"etext", b"signatur"),
+        ];
+        assert_eq!(BTreeSet::from(facts).len(), facts.len());
+        let memory = InMemory::default();
+        assert!(!memory.knows(facts[0]));
+        memory.learn(facts[0]);
+        assert!(memory.knows(facts[0]) && !memory.knows(facts[1]));
     }
 
     #[test]
@@ -196,14 +211,21 @@ mod tests {
             assert_eq!(time(&one, &with(1, &line)), Ok(7));
         }
         assert_eq!(memory.0.borrow().len(), 1);
-        assert!(time(&one, &with(2, &line)).is_err(), "another head");
-        assert!(time(&two, &with(1, &line)).is_err(), "another witness");
         // Key id and time come first: the twelfth byte is the time's last one.
         let (name, base64) = line.trim_end().rsplit_once(' ').unwrap();
-        let mut bytes = BASE64_STANDARD.decode(base64).unwrap();
-        bytes[11] ^= 1;
-        let forged = format!("{name} {}\n", BASE64_STANDARD.encode(bytes));
-        assert!(time(&one, &with(1, &forged)).is_err(), "another time");
+        let changed = |change: &dyn Fn(&mut [u8])| {
+            let mut bytes = BASE64_STANDARD.decode(base64).unwrap();
+            change(&mut bytes);
+            format!("{name} {}\n", BASE64_STANDARD.encode(bytes))
+        };
+        let bad = |verified: Result<u64, CosignatureError>| matches!(verified, Err(CosignatureError::Bad { .. }));
+        let of_two = changed(&|bytes| bytes[..4].copy_from_slice(&two.verifier().key_id().to_be_bytes()));
+        assert!(bad(time(&two, &with(1, &of_two))), "another witness");
+        assert!(bad(time(&one, &with(2, &line))), "another head");
+        assert!(
+            bad(time(&one, &with(1, &changed(&|bytes| bytes[11] ^= 1)))),
+            "another time"
+        );
         assert_eq!(memory.0.borrow().len(), 1, "nothing wrong is learned");
     }
 }

@@ -36,7 +36,7 @@ pub enum TileKind {
 pub struct MalformedTilePath(String);
 
 /// The largest index of any tile of the largest tree, and its level.
-const LARGEST_INDEX: u64 = (1 << 53) / WIDTH as u64;
+const LARGEST_INDEX: u64 = ((1 << 53) - 2) / WIDTH as u64;
 const HIGHEST_LEVEL: u8 = 6;
 
 impl TilePath {

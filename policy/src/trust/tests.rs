@@ -7,6 +7,7 @@ use base64::Engine as _;
 use super::*;
 use crate::key::KeyDocument;
 use crate::key::{Compiler, Package};
+use crate::log::cosignature::WitnessSigner;
 use crate::log::{Checkpoint, LeafIndex, LogSigner, Origin, TreeHash, tree::Tree};
 use crate::manifest::{Output, Role};
 
@@ -438,8 +439,10 @@ fn a_cosignature_from_the_future_does_not_count() {
     let id = signed_note::key_id("witness", &key);
     let encode = |bytes: &[u8]| base64::prelude::BASE64_STANDARD.encode(bytes);
     world.policy.witness_policy = asks_for(&format!("witness+{id:08x}+{}", encode(&key)));
-    let verify = |time: u64| {
-        let mut proofs = world.proofs();
+    // The honest head of one log, of which both facts are learned.
+    let memory = Known::default();
+    let cosigned = |time: u64| {
+        let mut proofs = vec![world.alpha.proof(&world.leaf(), NOW)];
         for proof in &mut proofs {
             let checkpoint = proof.proof.split("\n\n").nth(1).unwrap();
             let message = format!("cosignature/v1\ntime {time}\n{checkpoint}\n");
@@ -449,13 +452,34 @@ fn a_cosignature_from_the_future_does_not_count() {
                 .proof
                 .push_str(&format!("\u{2014} witness {}\n", encode(&signature)));
         }
-        world.verify(&world.manifest().to_canonical(), &proofs)
+        proofs
     };
-    assert!(verify(NOW + CLOCK_TOLERANCE).is_ok());
-    let refused = verify(NOW + CLOCK_TOLERANCE + 1);
+    let verify = |world: &World, proofs: &[OperatorProof], now| {
+        let manifest = world.manifest().to_canonical();
+        let subject = Subject {
+            unit_key: world.key(),
+            document: &world.document,
+            class: world.class,
+        };
+        let policy = world.policy();
+        policy.verify_with(&memory, &subject, manifest.as_bytes(), proofs, Freshness::At(now))
+    };
+    let not_witnessed = |verified| matches!(verified, Err(Rejection::NotWitnessed { found: 0, .. }));
+    let at_the_edge = cosigned(NOW + CLOCK_TOLERANCE);
+    for _ in 0..2 {
+        assert!(verify(&world, &at_the_edge, NOW).is_ok());
+    }
+    assert_eq!(memory.0.borrow().len(), 2, "a log's and a witness's");
     assert!(
-        matches!(refused, Err(Rejection::NotWitnessed { found: 0, .. })),
-        "{refused:?}"
+        not_witnessed(verify(&world, &at_the_edge, NOW - 1)),
+        "known, and from the future"
+    );
+    assert!(not_witnessed(verify(&world, &cosigned(NOW + CLOCK_TOLERANCE + 1), NOW)));
+    let another = WitnessSigner::generate("witness".parse().unwrap(), &mut rand_core::OsRng);
+    world.policy.witness_policy = asks_for(&another.verifier().to_string());
+    assert!(
+        not_witnessed(verify(&world, &at_the_edge, NOW)),
+        "known, and of nobody whom the policy asks"
     );
 }
 

@@ -25,13 +25,13 @@ fn paths_are_those_of_c2sp() {
 
 #[test]
 fn no_tree_has_a_tile_beyond_the_largest_index() {
-    let largest = "tile/0/x035/x184/x372/x088/832";
+    let largest = "tile/0/x035/x184/x372/x088/831";
     let tile: TilePath = largest.parse().unwrap();
     assert_eq!(
         (tile.index(), "tile/0/007".parse::<TilePath>().unwrap().index()),
-        (1 << 45, 7)
+        ((1 << 45) - 1, 7)
     );
-    assert!("tile/0/x035/x184/x372/x088/833".parse::<TilePath>().is_err());
+    assert!("tile/0/x035/x184/x372/x088/832".parse::<TilePath>().is_err());
 }
 
 #[test]

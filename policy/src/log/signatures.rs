@@ -146,11 +146,12 @@ mod tests {
     #[test]
     fn a_fact_is_of_one_key_one_text_and_one_signature() {
         let facts = [
-            fact(&[1; 32], b"text", b"signature"),
-            fact(&[2; 32], b"text", b"signature"),
-            fact(&[1; 32], b"texts", b"signature"),
-            fact(&[1; 32], b"text", b"signatures"),
-            fact(&[1; 32], b"etext", b"signatur"),
+            fact(&[1; 32], b"text", b"made"),
+            fact(&[2; 32], b"text", b"made"),
+            fact(&[1; 32], b"texts", b"made"),
+            fact(&[1; 32], b"text", b"makes"),
+            // The same bytes in a row, cut elsewhere.
+            fact(&[1; 32], b"etext", b"mad"),
         ];
         assert_eq!(BTreeSet::from(facts).len(), facts.len());
         let memory = InMemory::default();

@@ -144,10 +144,7 @@ mod tests {
             .collect();
         let lines: Vec<_> = (witnesses.iter().map(|witness| witness.cosign(&bare, 7).unwrap())).collect();
         // The log's own line is one of them.
-        let (one, two) = (
-            &lines[..MAX_SIGNATURES - 1],
-            &lines[MAX_SIGNATURES..2 * MAX_SIGNATURES - 1],
-        );
+        let (one, two) = lines[..2 * (MAX_SIGNATURES - 1)].split_at(MAX_SIGNATURES - 1);
         let verifiers: Vec<_> = witnesses.iter().map(|witness| witness.verifier().clone()).collect();
         let both = [world.head(1, one), world.head(1, two)];
         let merged = merged(world.log.verifier(), &verifiers, &both[0], &both[1]).unwrap();

@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod name;
 pub mod package_id;
 pub mod plan;
+mod policy_document;
 pub mod provenance;
 pub mod remap;
 pub mod request;

@@ -8,8 +8,9 @@ use super::*;
 use crate::key::KeyDocument;
 use crate::key::{Compiler, Package};
 use crate::log::cosignature::WitnessSigner;
-use crate::log::{Checkpoint, LeafIndex, LogSigner, Origin, TreeHash, tree::Tree};
+use crate::log::{Checkpoint, LeafIndex, LogSigner, Origin, TreeHash, WitnessPolicy, tree::Tree};
 use crate::manifest::{Output, Role};
+use crate::provenance::Identity;
 
 const NOW: u64 = 1_800_000_000;
 

@@ -1,4 +1,4 @@
-//! The one place that asks for the time of day.
+//! The one place that asks for the time of day, and for what was spent of a processor's.
 //!
 //! Must not know what it is needed for.
 
@@ -24,4 +24,13 @@ pub fn seconds() -> i64 {
 )]
 pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// What this thread has used of a processor so far, whatever else the machine did meanwhile.
+pub fn of_thread() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }

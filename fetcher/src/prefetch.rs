@@ -19,16 +19,18 @@ mod trusted;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use sealift_policy::digest::PlanId;
 use sealift_policy::log::VerifiedCheckpoint;
 use sealift_policy::name::{OperatorName, Toolchain};
 use sealift_policy::trust::TrustPolicy;
-use sealift_policy::wire::{KnownHead, LogState, LookupRequest, LookupResponse, MAX_LOOKUP_IDS};
+use sealift_policy::wire::{KnownHead, LogState, LookupRequest, LookupResponse, MAX_LOOKUP_IDS, PlanHint};
+use tokio::task::JoinHandle;
 
 use crate::cargo::Network;
+use crate::clock;
 use crate::heads::{Heads, Log};
 use crate::remote::{Arriving, Remote, RemoteError};
 use crate::tuf::Follow;
@@ -178,10 +180,12 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
         ));
     }
 
-    let begin = Instant::now();
+    let begin = clock::of_thread();
     let accepted = accept_heads(order, &heads, logs, known, &answer.logs, fetched)?;
     let mut selection = check_offers(order, policy, &deposit, &accepted, &missing, answer, fetched);
-    let (mut verifying, mut hashes) = (begin.elapsed(), Duration::ZERO);
+    let (mut verifying, mut hashes) = (clock::of_thread().saturating_sub(begin), Duration::ZERO);
+    // Beside the downloads, which need none of it.
+    let remembering = remember(&deposit, std::mem::take(&mut selection.hints));
     remote.budget().allow_downloads(Duration::from_millis(
         // Unsigned numbers: they may be anything.
         (selection.offers.iter()).fold(0_u64, |sum, offer| sum.saturating_add(offer.compile_ms)),
@@ -217,9 +221,20 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
         () = moving => {}
         () = flights.tell() => {}
     }
+    let _ = remembering.await;
     omitted::examine(&remote, &deposit, &selection.omitted, fetched, order.watch).await;
     fetched.event.bytes = remote.budget().received();
     remote.broken().map_or(Ok(()), |reason| Err(reason.to_owned()))
+}
+
+/// Keeps what was heard of plans. Only a memory: failing to keep it costs the next build a lookup.
+fn remember(deposit: &Deposit, hints: Vec<PlanHint>) -> JoinHandle<()> {
+    let deposit = deposit.clone();
+    tokio::task::spawn_blocking(move || {
+        for hint in &hints {
+            let _ = deposit.put_plan(hint);
+        }
+    })
 }
 
 /// Tells how much of the answer has come, for ever.

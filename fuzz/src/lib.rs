@@ -21,6 +21,9 @@ pub mod stored;
 pub mod trust;
 pub mod world;
 
+// What that file of the fetcher asks for.
+use sealift_fetcher::clock;
+
 /// One parser, or a family of them.
 pub struct Target {
     /// Its name, which is also that of its program and of its corpus.

@@ -253,7 +253,7 @@ pub struct PrefetchEvent {
     pub bytes: u64,
     /// Wall time in milliseconds.
     pub wall_ms: u64,
-    /// Time spent on signatures, proofs and hashing, in microseconds.
+    /// Time of a processor spent on signatures, proofs and hashing, in microseconds.
     pub verify_us: u64,
     /// How much of it was hashing what was downloaded.
     #[serde(default)]

@@ -182,7 +182,7 @@ fn text(tally: &Tally, totals: &Totals) -> String {
         &mut text,
         "verification",
         format!(
-            "{}, {} of it hashing",
+            "{} of one core, {} of it hashing",
             milliseconds(time.verification_us),
             milliseconds(time.hashing_us)
         ),
@@ -244,7 +244,7 @@ mod tests {
         fetched         4.8 KiB
         put in place    0 B: 0 B shared with the local store, 0 B copied
         prefetch        2 units in 1.2 s
-        verification    5.6 ms, 4.3 ms of it hashing
+        verification    5.6 ms of one core, 4.3 ms of it hashing
         wrapper         0.0 ms median for a hit
         compiling saved 0.0 s of one core, as compiling the reused units took where it was measured
         all builds      1: 0 of 0 units reused, 4.8 KiB fetched, 0.0 s of compiling saved

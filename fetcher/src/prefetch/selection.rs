@@ -30,6 +30,8 @@ pub(super) struct Selection {
     pub(super) offers: Vec<Offer>,
     /// Those that the store names for a plan and does not give.
     pub(super) omitted: Vec<UnitKey>,
+    /// What to look for in the local store from now on.
+    pub(super) hints: Vec<PlanHint>,
 }
 
 /// The heads that extend what was seen before. One that does not ends the prefetch: the source is not to be used.
@@ -142,8 +144,7 @@ pub(super) fn check_offers(
                 }
             }
         }
-        // Only a memory of what to look for in the local store: failing to keep it costs the next build a lookup.
-        let _ = deposit.put_plan(&hint);
+        selection.hints.push(hint);
     }
     selection
 }

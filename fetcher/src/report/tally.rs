@@ -73,7 +73,7 @@ pub(crate) struct Times {
     pub(crate) saved_ms: u64,
     /// What rustc took for handled units, in milliseconds of one core.
     pub(crate) compiling_ms: u64,
-    /// Signatures, proofs and hashes of prefetches, in microseconds.
+    /// Signatures, proofs and hashes of prefetches, in microseconds of a processor.
     pub(crate) verification_us: u64,
     /// How much of it was hashing, in microseconds.
     pub(crate) hashing_us: u64,

@@ -1,12 +1,15 @@
 //! Provenance that is signed without a key: by a certificate of a Sigstore instance, whose services speak their real protocols
 //! on loopback. The service, the client and Sigstore's own verifier judge the same bundles.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use sealift_tests::child::{Finished, run};
+use sealift_tests::env::clean_command;
 use sealift_tests::sigstore::Sigstore;
 use sealift_tests::workload::Profile;
 use sealift_tests::world::{Access, Source, World};
@@ -60,6 +63,42 @@ fn changed_policy(world: &World, folder: &Path, change: impl FnOnce(&mut Value))
     Access { trust_policy, ..access }
 }
 
+/// What an operator is told about who it is, with a token that has expired, in a job of GitHub Actions or outside of one.
+fn identity_in(data: &Path, sigstore: &Sigstore, is_job: bool) -> Finished {
+    let services = sigstore.services();
+    let mut command = clean_command(PROGRAMS.builder());
+    command
+        .args(["attest", "keyless", "--json"])
+        .args(["--fulcio", &services.fulcio, "--rekor", &services.rekor])
+        .args(["--timestamps", &services.tsa, "--data"])
+        .arg(data)
+        .env("SEALIFT_IDENTITY_TOKEN_FILE", sigstore.expired_token())
+        .env("GITHUB_ACTIONS", is_job.to_string())
+        .env(
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            format!("{}/token?job=1", services.tokens),
+        )
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "secret");
+    for variable in ["GITLAB_CI", "BUILDKITE", "CIRCLECI"] {
+        command.env_remove(variable);
+    }
+    run(&mut command).expect("started")
+}
+
+/// The bundles in a store, by their names.
+fn bundles(store: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let files = fs_err::read_dir(store.join("v1/provenance")).expect("bundles");
+    let files = files.map(|entry| entry.expect("readable"));
+    files
+        .map(|file| (file.file_name(), fs_err::read(file.path()).expect("a bundle")))
+        .collect()
+}
+
+/// Lets the service, or a mirror, take its trust policy from the TUF repository that follows from this root.
+fn pin(config: &Path, root: &Path) {
+    fs_err::write(config, format!("trust_root = {root:?}\n")).expect("written");
+}
+
 #[test]
 fn an_operator_without_a_key_is_known_by_its_certificates_and_by_nothing_else() {
     let folder = new_folder();
@@ -69,14 +108,24 @@ fn an_operator_without_a_key_is_known_by_its_certificates_and_by_nothing_else() 
     world.attest_at("alpha", &sigstore).expect("an instance is named");
     publish(&world, Project::Greeter, &[Profile::Dev]);
 
+    // A token that has expired hides none that CI hands out, and is none.
+    let data = world.operators()[0].data.clone().expect("a folder");
+    let job = identity_in(&data, &sigstore, true).successful().expect("a token");
+    let said: Value = serde_json::from_str(&job.stdout).expect("JSON");
+    assert_eq!(
+        said["provenance"]["identities"][0]["subject"], services.subject,
+        "{said:#}"
+    );
+    let refused = identity_in(&data, &sigstore, false);
+    assert!(
+        !refused.status.success() && refused.stderr.contains("the identity token has expired"),
+        "{}",
+        refused.stderr
+    );
+
     // Sigstore's own verifier: certificate, its log, Rekor's log and the timestamp, each once at least.
-    let bundles = world.service_data().join("v1/provenance");
-    let bundle = fs_err::read_dir(&bundles)
-        .expect("bundles")
-        .next()
-        .expect("one")
-        .expect("readable")
-        .path();
+    let (name, _) = bundles(&world.service_data()).pop_first().expect("one");
+    let bundle = world.service_data().join("v1/provenance").join(name);
     let js = |root: &Path, subject: &str, issuer: &str| sigstore_js(&bundle, root, subject, issuer);
     let accepted = js(&sigstore.trusted_root(), &services.subject, &services.issuer);
     assert!(accepted.status.success(), "{}", accepted.stderr);
@@ -108,6 +157,15 @@ fn an_operator_without_a_key_is_known_by_its_certificates_and_by_nothing_else() 
     let (_, event) = fetch(&pinned);
     assert_eq!(event["fetched"], fetched, "{event:#}");
 
+    // A mirror that knows nothing but the root of trust.
+    let copy = folder.path().join("copy");
+    fs_err::create_dir_all(&copy).expect("a folder");
+    pin(&copy.join("service.toml"), &pinned.trust_policy);
+    let mut mirror = clean_command(PROGRAMS.service());
+    mirror.args(["mirror", "--from", &pinned.url, "--data"]).arg(&copy);
+    run(&mut mirror).expect("started").successful().expect("a copy");
+    assert_eq!(bundles(&copy), bundles(&world.service_data()));
+
     // Another instance, which gives certificates in the same name; another issuer; another subject.
     let other = Sigstore::start(&folder.path().join("other"), &PROGRAMS).expect("an instance");
     let root: Value = serde_json::from_slice(&fs_err::read(other.trusted_root()).expect("a root")).expect("JSON");
@@ -131,7 +189,11 @@ fn an_operator_without_a_key_is_known_by_its_certificates_and_by_nothing_else() 
         );
     }
 
-    // Somebody else with a token of the same instance signs for the operator: the service admits nothing.
+    // Somebody else with a token of the same instance signs for the operator: the service admits nothing. It, too, knows
+    // nothing but the root of trust by now.
+    world.kill_service();
+    pin(&world.folder().join("service.toml"), &pinned.trust_policy);
+    world.start_service().expect("a service");
     world
         .show_token("alpha", &sigstore.other_token())
         .expect("another token");
@@ -143,6 +205,10 @@ fn an_operator_without_a_key_is_known_by_its_certificates_and_by_nothing_else() 
         refused.contains("not signed by an identity of operator `alpha`"),
         "{refused}"
     );
+    let admitted = bundles(&world.service_data()).len();
+    world.show_token("alpha", &sigstore.token()).expect("its own token");
+    publish(&world, Project::Greeter, &[Profile::Check]);
+    assert!(bundles(&world.service_data()).len() > admitted);
 
     // What was signed is changed in the service's folder: by a space, so that all of it still reads the same.
     let text = fs_err::read_to_string(&bundle).expect("a bundle");

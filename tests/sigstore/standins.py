@@ -2,10 +2,12 @@
 
 An identity provider (tokens only), Fulcio (`/api/v2/signingCert`, with an embedded SCT of a certificate log), Rekor v2
 (`/api/v2/log/entries`, a log of one key whose tree lives as long as the process) and a timestamp authority (RFC 3161, by
-`openssl ts`). Once all of them listen, one line of JSON says where, and FOLDER holds:
+`openssl ts`). The identity provider hands tokens out as GitHub Actions does, too. Each of the other services answers 503
+when it is first asked, as real ones do now and then. Once all of them listen, one line of JSON says where, and FOLDER holds:
 
     trusted_root.json   what a verifier believes
     token, other-token  identity tokens of two subjects, good for an hour
+    expired-token       one of the second subject that was good until a minute ago
 
 Formats: Fulcio's and Rekor's protobuf-specs as JSON, RFC 6962 (SCT, Merkle tree), C2SP signed notes and checkpoints.
 """
@@ -100,13 +102,18 @@ class Identities:
     def __init__(self):
         self.key = ec.generate_private_key(ec.SECP256R1())
 
-    def token(self, email):
-        now = int(time.time())
+    def token(self, email, now=None):
+        now = now or int(time.time())
         claims = {"iss": ISSUER, "aud": "sigstore", "sub": email, "email": email, "email_verified": True,
                   "iat": now, "nbf": now - 60, "exp": now + 3600}
         signed = url64(canonical({"alg": "ES256", "typ": "JWT"})) + "." + url64(canonical(claims))
         r, s = utils.decode_dss_signature(self.key.sign(signed.encode(), SHA256))
         return signed + "." + url64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+    def get(self, path, authorization):
+        """What a job of GitHub Actions asks for, with the secret that it was given."""
+        assert path == "/token?job=1&audience=sigstore" and authorization == "Bearer secret"
+        return "application/json", canonical({"value": self.token(SUBJECTS["token"])})
 
     def claims(self, token):
         head, body, signature = token.split(".")
@@ -275,12 +282,23 @@ ess_cert_id_alg = sha256
 
 
 def serve(service):
+    failures = ["overloaded"]
+
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.answer(lambda: service.get(self.path, self.headers.get("Authorization")), 200)
+
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if failures:
+                self.answer(lambda: ("text/plain", failures.pop().encode()), 503)
+            else:
+                self.answer(lambda: service.post(self.path, body), 201)
+
+        def answer(self, of, status):
             try:
-                kind, answer = service.post(self.path, body)
-                self.send_response(201 if kind == "application/json" else 200)
+                kind, answer = of()
+                self.send_response(200 if kind == "application/timestamp-reply" else status)
             except (AssertionError, InvalidSignature, KeyError, ValueError, subprocess.CalledProcessError) as error:
                 kind, answer = "text/plain", f"{type(error).__name__}: {error}".encode()
                 self.send_response(400)
@@ -307,7 +325,7 @@ def main():
     log = lambda url, key, details, key_id: {
         "baseUrl": url, "hashAlgorithm": "SHA2_256", "logId": {"keyId": b64(key_id)},
         "publicKey": {"rawBytes": b64(spki(key.public_key())), "keyDetails": details, "validFor": valid}}
-    urls = {"fulcio": serve(fulcio), "rekor": serve(rekor), "tsa": serve(timestamps)}
+    urls = {"fulcio": serve(fulcio), "rekor": serve(rekor), "tsa": serve(timestamps), "tokens": serve(identities)}
     (folder / "trusted_root.json").write_text(json.dumps({
         "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
         "tlogs": [log(f"https://{ORIGIN}", rekor.key, "PKIX_ED25519", rekor.key_id())],
@@ -319,6 +337,7 @@ def main():
     }, indent=1))
     for name, email in SUBJECTS.items():
         (folder / name).write_text(identities.token(email))
+    (folder / "expired-token").write_text(identities.token(SUBJECTS["other-token"], int(time.time()) - 3660))
     print(json.dumps({**urls, "issuer": ISSUER, "subject": SUBJECTS["token"]}), flush=True)
     threading.Event().wait()
 

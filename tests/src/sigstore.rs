@@ -32,6 +32,8 @@ pub struct Services {
     pub rekor: String,
     /// The timestamp authority.
     pub tsa: String,
+    /// Where identity tokens are handed out to jobs of CI.
+    pub tokens: String,
     /// Who vouches for identities.
     pub issuer: String,
     /// The identity of the first token.
@@ -73,6 +75,11 @@ impl Sigstore {
     /// A token of the identity that is named in [`Services`].
     pub fn token(&self) -> PathBuf {
         self.folder.join("token")
+    }
+
+    /// A token of somebody else that was good until a minute ago.
+    pub fn expired_token(&self) -> PathBuf {
+        self.folder.join("expired-token")
     }
 
     /// A token of somebody else.

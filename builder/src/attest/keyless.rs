@@ -14,10 +14,19 @@ use sigstore_sign::rekor::RekorApiVersion;
 use sigstore_sign::{SigningContext, SigningServices};
 
 use crate::data::Data;
+use crate::progress::say;
 use crate::{durable, env};
 
 /// How long a service may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait before each further attempt, after a failure that may pass.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// Why nothing is signed.
 #[derive(Debug, thiserror::Error)]
@@ -103,9 +112,6 @@ impl Keyless {
     /// The bundle of a statement.
     pub(super) async fn sign(&self, statement: &Statement) -> Result<String, KeylessError> {
         let Signer(token) = Signer::of_now().await?.ok_or(KeylessError::NoToken)?;
-        if token.is_expired() {
-            return Err(KeylessError::Expired);
-        }
         let Instance {
             fulcio,
             rekor,
@@ -115,7 +121,6 @@ impl Keyless {
         let services = SigningServices::new(fulcio, rekor)
             .with_rekor(rekor, RekorApiVersion::V2)
             .with_tsa_url(timestamps);
-        let failed = |error| KeylessError::Services(Box::new(error));
         // What is asked holds the token, so it goes nowhere else.
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -124,27 +129,57 @@ impl Keyless {
             .build()
             .map_err(KeylessError::Client)?;
         let signer = SigningContext::new(services).with_http_client(client).signer(token);
-        let bundle = signer.sign_raw_statement(&statement.to_bytes()).await.map_err(failed)?;
+        let statement = statement.to_bytes();
+        let mut pauses = PAUSES.into_iter();
+        let bundle = loop {
+            // Another key, certificate and entry each time: what an attempt left behind vouches for nothing without the rest.
+            match (signer.sign_raw_statement(&statement).await, pauses.next()) {
+                (Ok(bundle), _) => break bundle,
+                (Err(error), Some(pause)) if may_pass(&error) => {
+                    say(&format!("{error}: trying again"));
+                    tokio::time::sleep(pause).await;
+                }
+                (Err(error), _) => return Err(KeylessError::Services(Box::new(error))),
+            }
+        };
         serde_json::to_string(&bundle).map_err(KeylessError::Malformed)
     }
 }
 
+/// Whether a service might do its part a little later: it was not reached, is overloaded, or failed by itself. (Of the
+/// timestamp authority's refusals `sigstore-tsa` says as little as of a line that broke.)
+fn may_pass(error: &sigstore_sign::Error) -> bool {
+    use sigstore_sign::Error::{Fulcio, Rekor, Tsa};
+    use sigstore_sign::{fulcio, rekor, tsa};
+    match error {
+        Fulcio(fulcio::Error::Http(_)) | Rekor(rekor::Error::Http(_)) | Tsa(tsa::Error::Http(_)) => true,
+        Fulcio(fulcio::Error::Status { status, .. }) | Rekor(rekor::Error::Status { status, .. }) => {
+            matches!(status, 408 | 429 | 500..)
+        }
+        _ => false,
+    }
+}
+
 impl Signer {
-    /// By a token in a file or a variable, or one that CI hands out here.
+    /// By a token in a file or a variable, or, where that has expired or is not there, one that CI hands out here.
     ///
     /// # Errors
-    /// When what is there is no token.
+    /// When what is there is no token, or all that is there has expired.
     pub async fn of_now() -> Result<Option<Self>, KeylessError> {
-        let token = match env::identity_token()? {
-            Some(text) => Some(IdentityToken::from_jwt(text.trim()).map_err(KeylessError::Token)?),
-            None => {
-                let detected = tokio::time::timeout(TIMEOUT, IdentityToken::detect_ambient()).await;
-                detected
-                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-                    .map_err(KeylessError::Token)?
-            }
+        let given = env::identity_token()?.map(|text| IdentityToken::from_jwt(text.trim()));
+        let given = given.transpose().map_err(KeylessError::Token)?;
+        if let Some(token) = given.as_ref().filter(|token| !token.is_expired()) {
+            return Ok(Some(Self(token.clone())));
+        }
+        let detected = match tokio::time::timeout(TIMEOUT, IdentityToken::detect_ambient()).await {
+            Ok(detected) => detected.map_err(KeylessError::Token),
+            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         };
-        Ok(token.map(Self))
+        match (detected, given) {
+            (Ok(Some(token)), _) => Ok(Some(Self(token))),
+            (_, Some(_)) => Err(KeylessError::Expired),
+            (detected, None) => Ok(detected?.map(Self)),
+        }
     }
 
     /// As a trust policy names it, where the token tells. Of an email address that is what certificates say; of workflows
@@ -177,7 +212,30 @@ impl Instance {
 
 #[cfg(test)]
 mod tests {
+    use sigstore_sign::{Error, fulcio, rekor};
+
     use super::*;
+
+    #[test]
+    fn what_a_service_refuses_is_not_asked_for_again() {
+        let refused = |status| fulcio::Error::Status {
+            status,
+            message: String::new(),
+        };
+        let failed = |status| rekor::Error::Status {
+            status,
+            message: String::new(),
+        };
+        for status in [400, 401, 403, 404, 409, 422] {
+            assert!(!may_pass(&Error::Fulcio(refused(status))), "{status}");
+            assert!(!may_pass(&Error::Rekor(failed(status))), "{status}");
+        }
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert!(may_pass(&Error::Fulcio(refused(status))), "{status}");
+            assert!(may_pass(&Error::Rekor(failed(status))), "{status}");
+        }
+        assert!(!may_pass(&Error::Fulcio(fulcio::Error::InvalidResponse(String::new()))));
+    }
 
     #[test]
     fn a_token_goes_over_no_open_line() {

@@ -89,16 +89,17 @@ impl Attestor {
         Ok(Some(Self::Key(key)))
     }
 
-    /// Fails now if it would fail later for lack of an identity token.
+    /// Fails now if it would fail later for lack of an identity token. One that has expired may be replaced by then.
     ///
     /// # Errors
     /// When there is none, or what is there is none.
     pub async fn check(&self) -> Result<(), AttestError> {
         match self {
             Self::Key(_) => Ok(()),
-            Self::Keyless(_) => match Signer::of_now().await? {
-                Some(_) => Ok(()),
-                None => Err(KeylessError::NoToken.into()),
+            Self::Keyless(_) => match Signer::of_now().await {
+                Ok(Some(_)) | Err(KeylessError::Expired(_)) => Ok(()),
+                Ok(None) => Err(KeylessError::NoToken.into()),
+                Err(error) => Err(error.into()),
             },
         }
     }

@@ -227,7 +227,8 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     remote.broken().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }
 
-/// Keeps what was heard of plans. Only a memory: failing to keep it costs the next build a lookup.
+/// Keeps what was heard of plans. Only a memory: failing to keep it, or ending before all of it is kept, costs the next
+/// build a lookup.
 fn remember(deposit: &Deposit, hints: Vec<PlanHint>) -> JoinHandle<()> {
     let deposit = deposit.clone();
     tokio::task::spawn_blocking(move || {

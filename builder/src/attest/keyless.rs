@@ -20,6 +20,9 @@ use crate::{durable, env};
 /// How long a service may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The most characters of an answer that are shown.
+const MAX_TOLD: usize = 300;
+
 /// How long to wait before each further attempt, after a failure that may pass.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(500),
@@ -40,14 +43,17 @@ pub enum KeylessError {
     /// What is there is no token, or CI refuses one.
     #[error("failed to get an identity token")]
     Token(#[source] oidc::Error),
-    /// It is too old, and Fulcio would refuse it.
+    /// It is too old, and Fulcio would refuse it. Where CI was asked for another one and refused, that is why.
     #[error(
         "the identity token has expired\nhint: tokens are good for some minutes: get a new one right before submitting"
     )]
-    Expired,
-    /// A service did not do its part.
-    #[error("failed to sign with a certificate")]
-    Services(#[source] Box<sigstore_sign::Error>),
+    Expired(#[source] Option<oidc::Error>),
+    /// CI does not answer.
+    #[error("CI did not hand out an identity token within {} seconds", TIMEOUT.as_secs())]
+    Silent,
+    /// A service did not do its part, as it says itself.
+    #[error("failed to sign with a certificate: {0}")]
+    Services(String),
     /// An address is none, or whoever listens on the way would get the token.
     #[error("`{0}` is not an https address")]
     Address(String),
@@ -111,7 +117,6 @@ impl Keyless {
 
     /// The bundle of a statement.
     pub(super) async fn sign(&self, statement: &Statement) -> Result<String, KeylessError> {
-        let Signer(token) = Signer::of_now().await?.ok_or(KeylessError::NoToken)?;
         let Instance {
             fulcio,
             rekor,
@@ -128,22 +133,39 @@ impl Keyless {
             .user_agent(concat!("sealift-builder/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(KeylessError::Client)?;
-        let signer = SigningContext::new(services).with_http_client(client).signer(token);
+        let context = SigningContext::new(services).with_http_client(client);
         let statement = statement.to_bytes();
         let mut pauses = PAUSES.into_iter();
+        // Another token, key, certificate and entry each time: what an attempt left behind vouches for nothing without the
+        // rest.
         let bundle = loop {
-            // Another key, certificate and entry each time: what an attempt left behind vouches for nothing without the rest.
-            match (signer.sign_raw_statement(&statement).await, pauses.next()) {
-                (Ok(bundle), _) => break bundle,
-                (Err(error), Some(pause)) if may_pass(&error) => {
-                    say(&format!("{error}: trying again"));
+            let Signer(token) = Signer::of_now().await?.ok_or(KeylessError::NoToken)?;
+            let signing = context.signer(token.clone());
+            let error = match signing.sign_raw_statement(&statement).await {
+                Ok(bundle) => break bundle,
+                Err(error) => error,
+            };
+            let told = told(&error.to_string(), token.expose_secret());
+            match pauses.next() {
+                Some(pause) if may_pass(&error) => {
+                    say(&format!("signing failed and is tried again: {told}"));
                     tokio::time::sleep(pause).await;
                 }
-                (Err(error), _) => return Err(KeylessError::Services(Box::new(error))),
+                _ => return Err(KeylessError::Services(told)),
             }
         };
         serde_json::to_string(&bundle).map_err(KeylessError::Malformed)
     }
+}
+
+/// What a service said, as a terminal or the public log of a job may show it: in one line that is not long, and without the
+/// token, which an answer may repeat.
+fn told(text: &str, token: &str) -> String {
+    let mut text = text.to_owned();
+    for part in token.split('.').filter(|part| !part.is_empty()) {
+        text = text.replace(part, "[token]");
+    }
+    text.chars().take(MAX_TOLD).flat_map(char::escape_debug).collect()
 }
 
 /// Whether a service might do its part a little later: it was not reached, is overloaded, or failed by itself. (Of the
@@ -171,14 +193,18 @@ impl Signer {
         if let Some(token) = given.as_ref().filter(|token| !token.is_expired()) {
             return Ok(Some(Self(token.clone())));
         }
-        let detected = match tokio::time::timeout(TIMEOUT, IdentityToken::detect_ambient()).await {
-            Ok(detected) => detected.map_err(KeylessError::Token),
-            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
-        };
-        match (detected, given) {
-            (Ok(Some(token)), _) => Ok(Some(Self(token))),
-            (_, Some(_)) => Err(KeylessError::Expired),
-            (detected, None) => Ok(detected?.map(Self)),
+        let detected = tokio::time::timeout(TIMEOUT, IdentityToken::detect_ambient()).await;
+        match (detected.map_err(|_| KeylessError::Silent)?, given) {
+            (Ok(Some(token)), _) if token.is_expired() => Err(KeylessError::Expired(None)),
+            (Ok(Some(token)), None) => Ok(Some(Self(token))),
+            (Ok(Some(token)), Some(_)) => {
+                say("the identity token that was given has expired: the one that CI hands out is used");
+                Ok(Some(Self(token)))
+            }
+            (Ok(None), Some(_)) => Err(KeylessError::Expired(None)),
+            (Err(error), Some(_)) => Err(KeylessError::Expired(Some(error))),
+            (Ok(None), None) => Ok(None),
+            (Err(error), None) => Err(KeylessError::Token(error)),
         }
     }
 
@@ -235,6 +261,14 @@ mod tests {
             assert!(may_pass(&Error::Rekor(failed(status))), "{status}");
         }
         assert!(!may_pass(&Error::Fulcio(fulcio::Error::InvalidResponse(String::new()))));
+    }
+
+    #[test]
+    fn what_a_service_says_is_shown_in_one_line_without_the_token() {
+        let said = "503:\n\u{1b}[2Jyou sent eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl, or c2lnbmF0dXJl";
+        let shown = told(said, "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl");
+        assert_eq!(shown, "503:\\n\\u{1b}[2Jyou sent [token].[token].[token], or [token]");
+        assert_eq!(told(&"long ".repeat(1000), "a.b.c").len(), MAX_TOLD);
     }
 
     #[test]

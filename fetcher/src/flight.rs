@@ -84,8 +84,11 @@ pub struct Flight {
     pub worth_ms: u64,
     /// Bytes that have come.
     pub received: u64,
-    /// Bytes that will come; 0 while that is not known.
+    /// Bytes that will come, as far as the answers say; 0 while that is not known.
     pub expected: u64,
+    /// Whether all of it has come, and only this machine's own work is left.
+    #[serde(default)]
+    pub arrived: bool,
 }
 
 impl Prefetch {
@@ -272,6 +275,7 @@ mod tests {
             worth_ms: 1000,
             received: 0,
             expected: 0,
+            arrived: false,
         }
     }
 

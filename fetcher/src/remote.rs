@@ -17,9 +17,10 @@ use sealift_policy::layout::ObjectPath;
 use sealift_policy::provenance::bundle::MAX_BUNDLE;
 use sealift_policy::tuf::TufFile;
 use sealift_policy::wire::{LookupRequest, LookupResponse, UnitHint};
+use tokio::time::Instant;
 
 use crate::cargo::Network;
-use crate::prefetch::budget::{Budget, GaveUp, Limits, Window};
+use crate::prefetch::budget::{Budget, GaveUp, Limits};
 pub(crate) use arriving::Arriving;
 
 /// Longest answer to a lookup in bytes.
@@ -265,9 +266,9 @@ impl Remote {
         limit: u64,
         kind: Kind<'_>,
     ) -> Result<Vec<u8>, RemoteError> {
-        let mut waiting = self.budget.window();
-        let mut response = self.step(url, &mut waiting, request.send()).await?;
-        let mut window = self.budget.window();
+        let begin = Instant::now();
+        let mut response = self.step(url, begin, request.send()).await?;
+        let begin = Instant::now();
         check_head(url, &response, kind)?;
         let too_long = || RemoteError::TooLong { url: shown(url), limit };
         if response.content_length().is_some_and(|length| length > limit) {
@@ -277,7 +278,7 @@ impl Remote {
             arriving.expect(response.content_length().unwrap_or_default());
         }
         let mut body = Vec::new();
-        while let Some(piece) = self.step(url, &mut window, response.chunk()).await? {
+        while let Some(piece) = self.step(url, begin, response.chunk()).await? {
             self.budget.arrived(piece.len() as u64);
             if let Kind::Answer(arriving) | Kind::Binary(arriving) = kind {
                 arriving.arrived(piece.len() as u64);
@@ -299,10 +300,10 @@ impl Remote {
     async fn step<T>(
         &self,
         url: &Url,
-        window: &mut Window,
+        since: Instant,
         step: impl Future<Output = Result<T, reqwest::Error>>,
     ) -> Result<T, RemoteError> {
-        match self.budget.step(window, step).await {
+        match self.budget.step(since, step).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(RemoteError::Unreachable {
                 url: shown(url),

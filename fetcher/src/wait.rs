@@ -1,8 +1,8 @@
 //! Waiting for a unit that is on its way, while that is cheaper than compiling it.
 //!
 //! Owns how long. A build loses at most its patience (`SEALIFT_PATIENCE`, 2 s) to waiting for nothing, over all units
-//! together; so long is waited for whatever is on its way, and longer only for a unit that visibly arrives and takes
-//! less time in all than compiling it. (What downloads more slowly than it compiles, the fetching process leaves alone.)
+//! together; so long is waited for whatever is on its way, and longer only for a unit that visibly arrives, without
+//! a pause, and takes less time in all than compiling it. (What downloads more slowly than it compiles, the fetching process leaves alone.)
 //! Time in which this machine itself plans, verifies or decompresses does not count: compiling would take more of it.
 //! Whoever waits too long for that notes it, and no other unit of the build does the same.
 //! Must not know the network: it looks at what the fetching process writes into the local store.
@@ -66,7 +66,7 @@ fn wait(store: &Store, prefetch: &Prefetch, patience: Duration, longest: Duratio
                     (seen, silence) = (arriving.received, Duration::ZERO);
                 }
                 // What was fast once may never come: beyond the patience only what goes on arriving is waited for.
-                let goes_on = silence < patience.max(POLL * 30) && beats_compiling(&arriving, waited);
+                let goes_on = silence < patience / 4 && beats_compiling(&arriving, waited);
                 if waited >= patience && !goes_on {
                     prefetch.add_waited_in_vain(waited);
                     return Waited::InVain(waited);
@@ -130,7 +130,7 @@ struct Arriving {
 impl OnItsWay {
     fn now(store: &Store, prefetch: &Prefetch, key: UnitKey) -> Self {
         if let Some(flight) = Flight::of(store, key) {
-            if flight.expected > 0 && flight.received >= flight.expected {
+            if flight.arrived {
                 return Self::Here;
             }
             return Self::InTheNetwork(Arriving {
@@ -218,12 +218,17 @@ mod tests {
 
     impl Scene {
         fn flight(&self, worth_ms: u64, received: u64, expected: u64) {
+            self.update(worth_ms, received, expected, false);
+        }
+
+        fn update(&self, worth_ms: u64, received: u64, expected: u64, arrived: bool) {
             let flight = Flight {
                 version: 1,
                 fetcher: self.prefetch.build().to_string(),
                 worth_ms,
                 received,
                 expected,
+                arrived,
             };
             flight.update(&self.store, self.key).unwrap();
         }
@@ -263,7 +268,7 @@ mod tests {
         assert_eq!(now(), OnItsWay::Here);
         scene.flight(60_000, 7, 10);
         assert!(matches!(now(), OnItsWay::InTheNetwork(_)));
-        scene.flight(60_000, 10, 10);
+        scene.update(60_000, 10, 10, true);
         assert_eq!(now(), OnItsWay::Here);
     }
 
@@ -320,6 +325,17 @@ mod tests {
         let scene = scene(Stage::Fetching);
         // By its rate it would come within a moment after the patience.
         scene.flight(60_000, 50, 100);
+        match scene.wait() {
+            Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE * 3 / 2, "{waited:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    // N3: one of a unit's outputs has come whole, and of the other not even its length.
+    #[test]
+    fn bytes_that_nobody_announced_are_the_network_s() {
+        let scene = scene(Stage::Fetching);
+        scene.flight(60_000, 100, 100);
         match scene.wait() {
             Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE * 3 / 2, "{waited:?}"),
             other => panic!("{other:?}"),

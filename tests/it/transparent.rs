@@ -134,32 +134,56 @@ fn is_own_pipe(path: &Path, cargo: u32) -> bool {
 
 #[test]
 fn a_service_that_falls_silent_at_any_point_costs_the_patience_at_most() {
+    for bytes in [0, 400, 20_000, 200_000, 1_000_000] {
+        costs_the_patience_at_most(&format!("after {bytes} bytes"), |service| {
+            fault::drying_proxy(service, bytes)
+        });
+    }
+}
+
+#[test]
+fn a_service_that_hangs_on_one_connection_costs_the_patience_at_most() {
+    // The first is the lookup's, the others bring outputs, several of one unit at the same time.
+    for connection in 0..4 {
+        costs_the_patience_at_most(&format!("connection {connection}"), |service| {
+            fault::stuck_proxy(service, connection)
+        });
+    }
+}
+
+/// A build by way of this proxy to the shared world's service, which does not bring everything.
+fn costs_the_patience_at_most(what: &str, proxy: impl FnOnce(&str) -> anyhow::Result<String>) {
     // Long beside what this machine takes for what came before the silence.
     const PATIENCE_MS: u64 = 3000;
     let world = shared_world().access();
-    for bytes in [0, 400, 20_000, 200_000, 1_000_000] {
-        let access = Access {
-            url: fault::drying_proxy(&world.url, bytes).expect("a proxy"),
-            trust_policy: world.trust_policy.clone(),
-        };
-        let person = Person::with(Project::Greeter);
-        let build = wrapped(&person, &access, &["run"]).env("SEALIFT_PATIENCE", "3");
-        let built = person.run(&build);
-        assert!(
-            built.cargo.stdout.starts_with("hello\n"),
-            "{bytes}: {}",
-            built.cargo.stdout
-        );
-        assert!(
-            built.units.compiled() > 0,
-            "{bytes}: the silence came too late to mean anything"
-        );
-        // One unit waits out the patience, or several at once do, one for each of cargo's jobs.
-        let jobs = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        let longest = built.units.longest_wait_ms();
-        assert!(longest < PATIENCE_MS * 3 / 2, "{bytes}: one unit waited {longest} ms");
-        let all = built.units.waited_ms();
-        assert!(all < PATIENCE_MS * 3 / 2 * jobs, "{bytes}: all units waited {all} ms");
-        assert_silent(&built);
-    }
+    let access = Access {
+        url: proxy(&world.url).expect("a proxy"),
+        trust_policy: world.trust_policy,
+    };
+    let person = Person::with(Project::Greeter);
+    let build = wrapped(&person, &access, &["run"]).env("SEALIFT_PATIENCE", "3");
+    let built = person.run(&build);
+    assert!(
+        built.cargo.stdout.starts_with("hello\n"),
+        "{what}: {}",
+        built.cargo.stdout
+    );
+    let units = &built.units;
+    assert!(
+        units.compiled() > 0,
+        "{what}: the silence came too late to mean anything"
+    );
+    // One unit waits out the patience, or several at once do, one for each of cargo's jobs.
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let longest = units.longest_wait_ms();
+    assert!(
+        longest < PATIENCE_MS * 3 / 2,
+        "{what}: one unit waited {longest} ms: {units:#?}"
+    );
+    let all = units.waited_ms();
+    assert!(
+        all < PATIENCE_MS * 3 / 2 * jobs,
+        "{what}: all units waited {all} ms: {units:#?}"
+    );
+    assert_silent(&built);
 }

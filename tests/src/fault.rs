@@ -94,12 +94,28 @@ fn answering_server(answer: impl Fn(&mut TcpStream) + Clone + Send + 'static) ->
 /// # Errors
 /// If no port is free.
 pub fn drying_proxy(service: &str, bytes: u64) -> Result<String> {
+    let left = Arc::new(AtomicU64::new(bytes));
+    proxy(service, move |_| Arc::clone(&left))
+}
+
+/// A server between a user and a service that hands on everything but what comes from the service on one connection,
+/// counted from 0 in the order in which the user opens them: there the user waits for ever.
+///
+/// # Errors
+/// If no port is free.
+pub fn stuck_proxy(service: &str, stuck: usize) -> Result<String> {
+    proxy(service, move |number| {
+        Arc::new(AtomicU64::new(if number == stuck { 0 } else { u64::MAX }))
+    })
+}
+
+/// Hands on as many bytes of a connection's answers as are allowed for it.
+fn proxy(service: &str, allowed: impl Fn(usize) -> Arc<AtomicU64> + Send + 'static) -> Result<String> {
     let service = service.trim_start_matches("http://").trim_end_matches('/').to_owned();
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
-    let left = Arc::new(AtomicU64::new(bytes));
     std::thread::spawn(move || {
-        for user in listener.incoming().flatten() {
+        for (number, user) in listener.incoming().flatten().enumerate() {
             let Ok(upstream) = TcpStream::connect(&service) else {
                 continue;
             };
@@ -107,7 +123,7 @@ pub fn drying_proxy(service: &str, bytes: u64) -> Result<String> {
                 continue;
             };
             std::thread::spawn(move || drop(std::io::copy(&mut asks, &mut asked)));
-            let left = Arc::clone(&left);
+            let left = allowed(number);
             std::thread::spawn(move || hand_on(upstream, user, &left));
         }
     });

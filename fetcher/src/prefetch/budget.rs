@@ -31,6 +31,14 @@ pub(crate) struct Budget {
     limits: Limits,
     deadline: Mutex<Instant>,
     received: AtomicU64,
+    progress: Mutex<Progress>,
+}
+
+/// When so much had arrived that it counted.
+#[derive(Debug)]
+struct Progress {
+    at: Instant,
+    received: u64,
 }
 
 /// Why a request was given up.
@@ -63,6 +71,10 @@ impl Budget {
             limits,
             deadline: Mutex::new(Instant::now() + limits.lookup),
             received: AtomicU64::new(0),
+            progress: Mutex::new(Progress {
+                at: Instant::now(),
+                received: 0,
+            }),
         }
     }
 
@@ -81,48 +93,37 @@ impl Budget {
 
     /// Counts bytes that have arrived.
     pub(crate) fn arrived(&self, bytes: u64) {
-        self.received.fetch_add(bytes, Ordering::Relaxed);
+        let received = self.received.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if received.saturating_sub(progress.received) >= MIN_PROGRESS {
+            *progress = Progress {
+                at: Instant::now(),
+                received,
+            };
+        }
     }
 
-    /// Waits for one step of a request, such as the next piece of a body, as long as anything moves.
-    pub(crate) async fn step<T>(&self, window: &mut Window, step: impl Future<Output = T>) -> Result<T, GaveUp> {
+    /// Waits for one step of a request that has waited since then, such as the next piece of a body, as long as
+    /// anything moves.
+    pub(crate) async fn step<T>(&self, since: Instant, step: impl Future<Output = T>) -> Result<T, GaveUp> {
         tokio::pin!(step);
         loop {
             let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-            let received = self.received();
-            if received - window.received >= MIN_PROGRESS {
-                window.since = Instant::now();
-                window.received = received;
-            }
-            let stalled = window.since + window.stall;
-            let until = stalled.min(deadline);
-            match tokio::time::timeout_at(until, &mut step).await {
+            let stalled = self.stalled(since);
+            match tokio::time::timeout_at(stalled.min(deadline), &mut step).await {
                 Ok(done) => return Ok(done),
                 Err(_) if Instant::now() >= deadline => return Err(GaveUp::OutOfTime),
-                Err(_) if self.received() - window.received < MIN_PROGRESS => {
-                    return Err(GaveUp::Stalled(window.stall));
-                }
+                Err(_) if self.stalled(since) <= Instant::now() => return Err(GaveUp::Stalled(self.limits.stall)),
                 Err(_) => {}
             }
         }
     }
 
-    /// A window that begins now.
-    pub(crate) fn window(&self) -> Window {
-        Window {
-            since: Instant::now(),
-            received: self.received(),
-            stall: self.limits.stall,
-        }
+    /// When a request has waited for too long, if nothing more arrives.
+    fn stalled(&self, since: Instant) -> Instant {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).at;
+        since.max(progress) + self.limits.stall
     }
-}
-
-/// What one request has seen of the progress of all.
-#[derive(Debug)]
-pub(crate) struct Window {
-    since: Instant,
-    received: u64,
-    stall: Duration,
 }
 
 #[cfg(test)]
@@ -142,21 +143,29 @@ mod tests {
     async fn silence_is_given_up_after_the_stall_time() {
         let budget = Budget::start(LIMITS);
         let begin = Instant::now();
-        let gave_up = budget.step(&mut budget.window(), pending::<()>()).await;
+        let gave_up = budget.step(begin, pending::<()>()).await;
         assert_eq!(gave_up, Err(GaveUp::Stalled(LIMITS.stall)));
         assert_eq!(begin.elapsed().as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_counts_from_the_last_progress_and_not_from_when_it_is_noticed() {
+        let budget = Budget::start(LIMITS);
+        let begin = Instant::now();
+        let (gave_up, ()) = tokio::join!(budget.step(begin, pending::<()>()), async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            budget.arrived(MIN_PROGRESS);
+        });
+        assert_eq!(gave_up, Err(GaveUp::Stalled(LIMITS.stall)));
+        assert_eq!(begin.elapsed().as_millis(), 2500);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_byte_a_second_is_no_progress() {
         let budget = Budget::start(LIMITS);
         let begin = Instant::now();
-        let mut window = budget.window();
         let gave_up = loop {
-            if let Err(gave_up) = budget
-                .step(&mut window, tokio::time::sleep(Duration::from_secs(1)))
-                .await
-            {
+            if let Err(gave_up) = budget.step(begin, tokio::time::sleep(Duration::from_secs(1))).await {
                 break gave_up;
             }
             budget.arrived(1);
@@ -170,12 +179,8 @@ mod tests {
         let budget = Budget::start(LIMITS);
         budget.allow_downloads(Duration::from_secs(30));
         let begin = Instant::now();
-        let mut window = budget.window();
         let gave_up = loop {
-            if let Err(gave_up) = budget
-                .step(&mut window, tokio::time::sleep(Duration::from_secs(1)))
-                .await
-            {
+            if let Err(gave_up) = budget.step(begin, tokio::time::sleep(Duration::from_secs(1))).await {
                 break gave_up;
             }
             budget.arrived(MIN_PROGRESS);

@@ -136,6 +136,7 @@ impl<'a> Downloads<'a> {
             .await
             .expect("the semaphore is never closed");
         let stored = try_join_all(missing.iter().map(|output| self.stored(flight, output))).await?;
+        flight.arrived();
         let mut hashing = Duration::ZERO;
         // In the manifest's order: the rmeta comes before the rlib, whose prefix it is.
         for (output, stored) in missing.into_iter().zip(stored) {

@@ -3,6 +3,7 @@
 //! Owns which of the units this process fetches and which another one does already, and telling the local store how
 //! far each is. Must not know what is downloaded.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sealift_policy::digest::UnitKey;
@@ -23,6 +24,7 @@ pub(super) struct Aboard {
     key: UnitKey,
     flight: Option<Flight>,
     arriving: Arriving,
+    arrived: AtomicBool,
 }
 
 impl Flights {
@@ -36,6 +38,7 @@ impl Flights {
                 worth_ms: worth_ms(offer),
                 received: 0,
                 expected: 0,
+                arrived: false,
             };
             // Where it cannot be written, no wrapper waits, and nothing else changes.
             let is_ours = flight.board(store, offer.unit_key).unwrap_or(true);
@@ -44,6 +47,7 @@ impl Flights {
                 key: offer.unit_key,
                 flight: is_ours.then_some(flight),
                 arriving: Arriving::default(),
+                arrived: AtomicBool::default(),
             }
         };
         Self(offers.iter().map(aboard).collect())
@@ -56,13 +60,13 @@ impl Flights {
 
     /// Tells how far each unit is, for ever.
     pub(super) async fn tell(&self) {
-        let mut told = vec![0; self.0.len()];
+        let mut told = vec![(0, false); self.0.len()];
         loop {
             tokio::time::sleep(TELL).await;
             for (aboard, told) in self.0.iter().zip(&mut told) {
-                let received = aboard.arriving.received();
-                if received > *told {
-                    *told = received;
+                let now = (aboard.arriving.received(), aboard.arrived.load(Ordering::Relaxed));
+                if now != *told {
+                    *told = now;
                     aboard.tell();
                 }
             }
@@ -86,6 +90,11 @@ impl Aboard {
         &self.arriving
     }
 
+    /// All of it has come; what is left is this machine's own work.
+    pub(super) fn arrived(&self) {
+        self.arrived.store(true, Ordering::Relaxed);
+    }
+
     /// It is there, or will not come.
     pub(super) fn land(&self) {
         if self.is_ours() {
@@ -101,6 +110,7 @@ impl Aboard {
             let flight = Flight {
                 received: self.arriving.received(),
                 expected: self.arriving.expected(),
+                arrived: self.arrived.load(Ordering::Relaxed),
                 ..flight.clone()
             };
             // Losing it ends a wait early.

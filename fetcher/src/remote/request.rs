@@ -6,6 +6,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{StatusCode, Url};
 use sealift_policy::digest::Digest;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{MAX_SMALL, Remote, RemoteError, shown};
 
@@ -50,11 +51,11 @@ impl Remote {
             .post(url.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(request);
-        let mut waiting = self.budget.window();
-        let mut response = self.step(&url, &mut waiting, request.send()).await?;
+        let begin = Instant::now();
+        let mut response = self.step(&url, begin, request.send()).await?;
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(piece) = self.step(&url, &mut waiting, response.chunk()).await? {
+        while let Some(piece) = self.step(&url, begin, response.chunk()).await? {
             if body.len() + piece.len() > usize::try_from(MAX_SMALL).unwrap_or(usize::MAX) {
                 let (url, limit) = (shown(&url), MAX_SMALL);
                 return Err(RemoteError::TooLong { url, limit }.into());

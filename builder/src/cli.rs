@@ -242,6 +242,9 @@ pub struct Sandbox {
     /// A folder that may be written
     #[arg(long = "write", value_name = "DIR")]
     pub write: Vec<PathBuf>,
+    /// The folder that a build script sees as its `OUT_DIR`, at the place where it lies for everybody
+    #[arg(long, value_name = "DIR")]
+    pub out_dir: Option<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true)]
     pub call: Vec<std::ffi::OsString>,

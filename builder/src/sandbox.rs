@@ -11,6 +11,8 @@ mod seccomp;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use sealift_policy::remap::OUT_DIR;
+
 use crate::cli::SandboxKind;
 use crate::env;
 
@@ -26,6 +28,8 @@ pub struct Sandboxed {
     pub read: Vec<PathBuf>,
     /// Folders that may be written.
     pub write: Vec<PathBuf>,
+    /// One more, that is seen at [`OUT_DIR`] and is the call's `OUT_DIR`.
+    pub out_dir: Option<PathBuf>,
     /// The folder that must not be visible, with the operator's keys below it.
     pub secret: Option<PathBuf>,
     /// The working folder.
@@ -86,7 +90,7 @@ impl Sandboxed {
     /// # Errors
     /// When a folder would show the keys, or a path is not absolute.
     pub fn bwrap_args(&self, seccomp: Option<i32>) -> Result<Vec<OsString>, SandboxError> {
-        for path in self.read.iter().chain(&self.write).chain([&self.folder]) {
+        for path in (self.read.iter().chain(&self.write).chain(&self.out_dir)).chain([&self.folder]) {
             self.may_be_visible(path)?;
         }
         let mut args = Args::default();
@@ -136,6 +140,10 @@ impl Sandboxed {
         }
         for path in &self.write {
             args.paths("--bind", path, path);
+        }
+        if let Some(out_dir) = &self.out_dir {
+            args.paths("--bind", out_dir, Path::new(OUT_DIR));
+            args.add(&["--setenv", "OUT_DIR", OUT_DIR]);
         }
         args.add(&["--remount-ro", "/"]);
         args.add(&["--chdir"]);
@@ -197,6 +205,7 @@ pub fn check() -> Result<(), SandboxError> {
         kind: SandboxKind::Script,
         read: vec![],
         write: vec![],
+        out_dir: None,
         secret: None,
         folder: "/usr".into(),
         home: None,

@@ -152,7 +152,9 @@ impl Call {
             package: &package,
             package_root: &package_root,
             env: &variables,
-            externs: dependencies.iter().map(Dependency::input).collect(),
+            externs: (dependencies.iter())
+                .map(|dependency| dependency.input(invocation.crate_type))
+                .collect(),
             closure: objects,
             out_dir: out_dir.as_ref(),
         })?;
@@ -216,6 +218,14 @@ impl Call {
             .filter(move |search| !is_own(search))
     }
 
+    /// A library that counts in the key by its unit, since its content is another on each machine, if one does.
+    pub fn linked_with_baked(&self) -> Option<String> {
+        let crate_type = self.invocation.crate_type;
+        self.closure
+            .find(|library| counts_as_baked(library, crate_type))
+            .map(|library| library.crate_name.clone())
+    }
+
     /// Its externs under canonical names.
     pub fn canonical_externs(&self) -> Vec<CanonicalExtern> {
         let mut externs: Vec<_> = (self.dependencies.iter())
@@ -270,10 +280,11 @@ impl Call {
 }
 
 impl Dependency {
-    fn input(&self) -> ExternInput {
+    fn input(&self, dependent: CrateType) -> ExternInput {
         let content = match &self.library {
             None => ExternContent::Sysroot,
             Some((record, Role::ProcMacro)) => ExternContent::ProcMacro(record.unit_key),
+            Some((record, Role::Rlib)) if counts_as_baked(record, dependent) => ExternContent::Baked(record.unit_key),
             Some((record, role)) => {
                 let digest = closure::role(record, *role).expect("a dependency was found by this output");
                 if *role == Role::Rlib {
@@ -288,6 +299,12 @@ impl Dependency {
             name: self.name.clone(),
         }
     }
+}
+
+/// Whether a library counts by its unit's key, since its content is another on each machine. Only in a build script, which
+/// is never kept then: its key stands for it in its run's.
+fn counts_as_baked(record: &OutputRecord, dependent: CrateType) -> bool {
+    record.baked && dependent == CrateType::Bin
 }
 
 /// In cargo's words.
@@ -357,7 +374,7 @@ fn closure(
         return Ok((closure, None));
     }
     let objects = closure
-        .objects()
+        .objects(|library| counts_as_baked(library, invocation.crate_type))
         .ok_or_else(|| NotHandled::UnknownDependency("a library's object code".into()))?;
     Ok((closure, Some(objects)))
 }

@@ -87,11 +87,14 @@ pub fn not_shareable(not_kept: &NotKept) -> Option<Caused> {
         NotKept::ForeignLibraries => Some(Cause::NativeLibrary.into()),
         NotKept::Run(NotShared::Path(path) | NotShared::Always(path)) => Some(about(Cause::NotShareable, path)),
         NotKept::Undeclared(name) => Some(about(Cause::Environment, name)),
+        NotKept::Baked(name) => Some(about(Cause::NotShareable, name)),
         NotKept::Run(NotShared::NotUtf8 | NotShared::Instruction(_)) => Some(Cause::NotShareable.into()),
         NotKept::Changed
         | NotKept::SystemChanged
         | NotKept::Fetched
         | NotKept::NotEmpty
+        // Others do share it.
+        | NotKept::OutDirElsewhere
         | NotKept::Presentation
         | NotKept::Store(_)
         | NotKept::Unreadable(_) => None,

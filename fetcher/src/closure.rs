@@ -56,16 +56,22 @@ impl Closure {
 
     /// Whether a library of this name is in it.
     pub fn contains_crate(&self, name: &str) -> bool {
-        self.0.values().any(|record| record.crate_name == name)
+        self.find(|record| record.crate_name == name).is_some()
     }
 
-    /// The digest of all object code in it: proc macros by their unit, since their linked bytes say nothing more.
-    /// `None` when a library's object code is not known.
-    pub fn objects(&self) -> Option<Digest> {
+    /// A library of this kind.
+    pub fn find(&self, is_wanted: impl Fn(&OutputRecord) -> bool) -> Option<&OutputRecord> {
+        self.0.values().find(|record| is_wanted(record))
+    }
+
+    /// The digest of all object code in it: proc macros by their unit, since their linked bytes say nothing more, and so
+    /// libraries of which the caller says it. `None` when a library's object code is not known.
+    pub fn objects(&self, counts_by_unit: impl Fn(&OutputRecord) -> bool) -> Option<Digest> {
         let mut lines = vec![];
         for record in self.0.values() {
             let content = match role(record, Role::ProcMacro) {
                 Some(_) => record.unit_key.digest(),
+                None if counts_by_unit(record) => record.unit_key.digest(),
                 None => role(record, Role::Rlib)?,
             };
             lines.push(format!("{} {content}", record.crate_name));

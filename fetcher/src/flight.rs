@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::events::BuildId;
 use crate::store::Store;
 
+/// How often the process that fetches tells how far it is.
+pub const TELL: Duration = Duration::from_millis(100);
+
 /// The prefetch beside one build.
 #[derive(Debug, Clone)]
 pub struct Prefetch {
@@ -84,7 +87,7 @@ pub struct Flight {
     pub worth_ms: u64,
     /// Bytes that have come.
     pub received: u64,
-    /// Bytes that will come, as far as the answers say; 0 while that is not known.
+    /// Bytes that will come; 0 while that is not known.
     pub expected: u64,
     /// Whether all of it has come, and only this machine's own work is left.
     #[serde(default)]

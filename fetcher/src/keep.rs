@@ -50,16 +50,6 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
     if !call.is_as_it_was() {
         return Ok(Some(NotKept::Changed));
     }
-    if outputs
-        .iter()
-        .any(|output| matches!(output.role, Role::Rmeta | Role::ProcMacro))
-        && let Err(error) = store.write_output(&record_of(call, &outputs))
-    {
-        return Ok(Some(NotKept::Store(error.to_string())));
-    }
-    if gave.searched == Searched::Everywhere {
-        return Ok(Some(NotKept::ForeignLibraries));
-    }
     let mut needs = Needs::default();
     if document.bundles_native_code() {
         // What the objects ask of the C library shows when they are linked: the one they were compiled for is enough.
@@ -67,14 +57,33 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
         needs.baseline = compiler.map(|compiler| compiler.banner);
         needs.glibc = glibc::version(store, &call.rustc());
     }
+    let mut named = None;
     for output in &outputs {
         let content = fs::read(places.out.join(&output.name))?;
-        if let Err(reason) = record::find_local_path(call, places, &output.name, &content) {
-            return Ok(Some(reason));
-        }
+        named = named.or(record::find_local_path(call, places, &output.name, &content).err());
         if output.role.is_host_code() {
             needs.glibc = record::needed_glibc(&content);
         }
+    }
+    let has = |role: Role| outputs.iter().any(|output| output.role == role);
+    if has(Role::Rmeta) || has(Role::ProcMacro) {
+        let baked = has(Role::Rmeta)
+            && named.is_some()
+            && gave.searched == Searched::OutDir
+            && record::reads_only_its_own(call, &dep_info);
+        let record = OutputRecord {
+            baked,
+            ..record_of(call, &outputs)
+        };
+        if let Err(error) = store.write_output(&record) {
+            return Ok(Some(NotKept::Store(error.to_string())));
+        }
+    }
+    if gave.searched == Searched::Everywhere {
+        return Ok(Some(NotKept::ForeignLibraries));
+    }
+    if let Some(reason) = named.or(call.linked_with_baked().map(NotKept::Baked)) {
+        return Ok(Some(reason));
     }
     let manifest = match record::manifest(call, places, outputs, &dep_info, gave.diagnostics, needs) {
         Ok(manifest) => manifest,
@@ -118,6 +127,7 @@ pub fn output_record(call: &Call, outputs: impl Iterator<Item = (Role, Digest)>)
         crate_name: call.document.crate_name.clone(),
         outputs: outputs.map(|(role, sha256)| RecordedOutput { role, sha256 }).collect(),
         deps: call.identities(),
+        baked: false,
     }
 }
 

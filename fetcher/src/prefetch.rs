@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 
 use crate::cargo::Network;
 use crate::clock;
+use crate::flight::TELL;
 use crate::heads::{Heads, Log};
 use crate::remote::{Arriving, Remote, RemoteError};
 use crate::tuf::Follow;
@@ -242,7 +243,7 @@ fn remember(deposit: &Deposit, hints: Vec<PlanHint>) -> JoinHandle<()> {
 async fn tell<T>(arriving: &Arriving, watch: &dyn Watch) -> T {
     let mut told = 0;
     loop {
-        tokio::time::sleep(flights::TELL).await;
+        tokio::time::sleep(TELL).await;
         let (received, expected) = (arriving.received(), arriving.expected());
         if received > told {
             told = received;

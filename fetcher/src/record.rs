@@ -36,8 +36,14 @@ pub enum NotKept {
     Store(String),
     #[error("its output cannot be read: {0}")]
     Unreadable(String),
+    #[error("it is linked with `{0}`, which says where on this machine it was compiled")]
+    Baked(String),
     #[error("`OUT_DIR` held something before the script ran")]
     NotEmpty,
+    #[error(
+        "the script writes into libraries where `OUT_DIR` lies, so that only a builder's sandbox makes what others can use"
+    )]
+    OutDirElsewhere,
     #[error("what was fetched for other circumstances stays")]
     Fetched,
     #[error("`{0}` is set, which the script may read without saying so")]
@@ -94,6 +100,13 @@ pub fn manifest(
         unit_key: call.key,
         version: 1,
     })
+}
+
+/// Whether nothing decided what was compiled but what the unit's key speaks of, and where it lies.
+pub fn reads_only_its_own(call: &Call, dep_info: &DepInfo) -> bool {
+    let is_of_cargo = |name: &str| name.starts_with("CARGO_") || name == "OUT_DIR";
+    dep_info.files.iter().all(|file| source(call, file).is_ok())
+        && dep_info.env.iter().all(|EnvDep { name, .. }| is_of_cargo(name))
 }
 
 /// Whether the call asks for messages as cargo usually does.

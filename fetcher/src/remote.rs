@@ -266,6 +266,9 @@ impl Remote {
         limit: u64,
         kind: Kind<'_>,
     ) -> Result<Vec<u8>, RemoteError> {
+        if let Kind::Answer(arriving) | Kind::Binary(arriving) = kind {
+            arriving.ask();
+        }
         let begin = Instant::now();
         let mut response = self.step(url, begin, request.send()).await?;
         let begin = Instant::now();
@@ -274,8 +277,8 @@ impl Remote {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(too_long());
         }
-        if let Kind::Answer(arriving) | Kind::Binary(arriving) = kind {
-            arriving.expect(response.content_length().unwrap_or_default());
+        if let (Kind::Answer(arriving) | Kind::Binary(arriving), Some(length)) = (kind, response.content_length()) {
+            arriving.expect(length);
         }
         let mut body = Vec::new();
         while let Some(piece) = self.step(url, begin, response.chunk()).await? {

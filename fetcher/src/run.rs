@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::{Call, NotHandled};
 use crate::env::{self, Env};
 use crate::record::NotKept;
-use crate::runner::Compiles;
+use crate::runner::{self, Compiles};
 use crate::sources::stamp_of_tree;
 use crate::store::{Mode, Store, digest_of_file};
 use crate::surroundings::{package, source_places, spellings, variables};
@@ -218,10 +218,33 @@ impl Run {
         fs::read_dir(&self.out_dir).is_ok_and(|mut entries| entries.next().is_none())
     }
 
+    /// Gives a run in the canonical `OUT_DIR` this machine's paths: in the texts of its tree, and in what it printed.
+    pub fn bring_home(&self, printed: Vec<u8>) -> io::Result<Vec<u8>> {
+        if self.compiles() != Compiles::InCanonicalOutDir {
+            return Ok(printed);
+        }
+        for entry in walkdir::WalkDir::new(&self.out_dir) {
+            let entry = entry?;
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            let content = fs::read(entry.path())?;
+            let local = self.local_file(content.clone());
+            if local != content {
+                fs::write(entry.path(), local)?;
+            }
+        }
+        let printed = String::from_utf8(printed).map_err(io::Error::other)?;
+        Ok(remap::to_local_paths(&printed, &self.places).into_bytes())
+    }
+
     /// Records what this run gave, or says why it is not kept. What lay in the output folder before it ran would be taken
     /// for the run's own: ask [`Run::starts_empty`] first.
     pub fn record(&self, store: &Store, printed: &[u8], run_ms: u64) -> Result<(), NotKept> {
         let not_stored = |error: io::Error| NotKept::Store(error.to_string());
+        if self.reviewed.bakes_out_dir && self.compiles() != Compiles::InCanonicalOutDir {
+            return Err(NotKept::OutDirElsewhere);
+        }
         let text = std::str::from_utf8(printed).map_err(|_| NotKept::Run(NotShared::NotUtf8))?;
         let printed = remap::to_canonical_paths(&stdout::instructions_in(text), &self.places);
         let instructions = self.instructions(printed.as_bytes()).map_err(NotKept::Run)?;
@@ -288,7 +311,7 @@ impl Run {
     /// to write.
     fn canonical_file(&self, name: &str, content: Vec<u8>) -> Result<Vec<u8>, NotKept> {
         let content = match text(content) {
-            Ok(text) if text.contains(remap::OUT_DIR) => {
+            Ok(text) if self.compiles() != Compiles::InCanonicalOutDir && text.contains(remap::OUT_DIR) => {
                 return Err(NotKept::LocalPath {
                     output: name.to_owned(),
                     path: remap::OUT_DIR.to_owned(),
@@ -299,6 +322,15 @@ impl Run {
                     text = text.replace(&folder.display().to_string(), remap::OUT_DIR);
                 }
                 text.into_bytes()
+            }
+            // Neither a text in which something can be replaced nor an object.
+            Err(content)
+                if !content.contains(&0) && memchr::memmem::find(&content, remap::OUT_DIR.as_bytes()).is_some() =>
+            {
+                return Err(NotKept::LocalPath {
+                    output: name.to_owned(),
+                    path: remap::OUT_DIR.to_owned(),
+                });
             }
             Err(content) => content,
         };
@@ -319,7 +351,9 @@ impl Run {
 
     /// What the script runs compilers for.
     pub fn compiles(&self) -> Compiles {
-        if self.reviewed.compiles_c {
+        if self.reviewed.bakes_out_dir && runner::sandbox().is_some() {
+            Compiles::InCanonicalOutDir
+        } else if self.reviewed.compiles_c {
             Compiles::MaybeC
         } else {
             Compiles::Nothing

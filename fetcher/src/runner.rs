@@ -1,7 +1,8 @@
 //! What stands in front of a build script: this very program under the script's name, with the real executable beside it.
 //!
 //! It tells C compilers to leave this machine's folders out of what they write, as the canonical call does for rustc, so
-//! that the native libraries of two machines are alike; on a builder it also hands the script to the sandbox. Only
+//! that the native libraries of two machines are alike; on a builder it also hands the script to the sandbox, which shows
+//! a script that writes down where its `OUT_DIR` lies the same place everywhere, and no flags. Only
 //! scripts that compile by way of the `cc` crate get a runner on users' machines: for them `CFLAGS` adds to the flags and
 //! replaces none. A runner goes on working when Sealift is removed.
 //! Owns where the real executable lies and how the sandbox program is called.
@@ -39,7 +40,7 @@ pub fn sandbox() -> Option<PathBuf> {
 
 /// rustc in the sandbox, with these writable folders; arguments follow.
 pub fn sandboxed_rustc(sandbox: &Path, writable: &[&Path], rustc: &Path) -> Command {
-    sandboxed(sandbox, "rustc", writable, rustc)
+    sandboxed(sandbox, "rustc", "--write", writable, rustc)
 }
 
 /// Moves a build script's executable aside and puts the runner in its place, with what is known of the script beside it.
@@ -87,6 +88,9 @@ pub enum Compiles {
     Nothing,
     /// C, for all that is known.
     MaybeC,
+    /// C, in a sandbox in which `OUT_DIR` lies at its canonical place. It gets no path rules: what it compiles lies there,
+    /// and it writes its compiler's flags into what it makes.
+    InCanonicalOutDir,
 }
 
 /// What is known of the real build script, where its runs are shared.
@@ -99,14 +103,16 @@ pub fn known(real: &Path) -> Option<Script> {
 /// handed on, where it succeeded with that.
 ///
 /// A script that fails with our flags is run again without them: an old compiler may not know them. One that a signal
-/// ended is not: whoever sent it meant it.
+/// ended is not: whoever sent it meant it; nor one in the canonical `OUT_DIR`, which only builders run.
 pub fn run_script(real: &Path, compiles: Compiles) -> io::Result<Result<Vec<u8>, ExitCode>> {
     let flags = match compiles {
         Compiles::Nothing => vec![],
         Compiles::MaybeC => c_flags(&Env::process()),
+        Compiles::InCanonicalOutDir => date(&Env::process()).into_iter().collect(),
     };
-    let is_as_asked = flags.is_empty();
-    let mut first = script(real)?.envs(flags).stdout(Stdio::piped()).spawn()?;
+    // Nobody would give cargo the paths of a second run in the canonical folder.
+    let is_as_asked = flags.is_empty() || compiles == Compiles::InCanonicalOutDir;
+    let mut first = script(real, compiles)?.envs(flags).stdout(Stdio::piped()).spawn()?;
     let mut stdout = vec![];
     io::copy(first.stdout.as_mut().expect("standard output is piped"), &mut stdout)?;
     let status = first.wait()?;
@@ -117,7 +123,7 @@ pub fn run_script(real: &Path, compiles: Compiles) -> io::Result<Result<Vec<u8>,
         hand_on(&stdout)?;
         return Ok(Err(exit_code(status)));
     }
-    Err(script(real)?.exec())
+    Err(script(real, compiles)?.exec())
 }
 
 /// Gives cargo what the script printed.
@@ -128,9 +134,12 @@ pub fn hand_on(printed: &[u8]) -> io::Result<()> {
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-fn script(real: &Path) -> io::Result<Command> {
+fn script(real: &Path, compiles: Compiles) -> io::Result<Command> {
     let mut command = match (sandbox(), Env::process().absolute_path(env::OUT_DIR)) {
-        (Some(sandbox), Some(out_dir)) => sandboxed(&sandbox, "script", &[&out_dir], real),
+        (Some(sandbox), Some(out_dir)) if compiles == Compiles::InCanonicalOutDir => {
+            sandboxed(&sandbox, "script", "--out-dir", &[&out_dir], real)
+        }
+        (Some(sandbox), Some(out_dir)) => sandboxed(&sandbox, "script", "--write", &[&out_dir], real),
         (Some(_), None) => return Err(io::Error::other("a build script without `OUT_DIR`")),
         (None, _) => Command::new(real),
     };
@@ -147,11 +156,7 @@ fn c_flags(env: &Env) -> Vec<(String, OsString)> {
     } else {
         "TARGET"
     };
-    let mut flags = vec![];
-    // Tools that write the time of now into what they make write this one.
-    if env.raw(SOURCE_DATE_EPOCH).is_none() {
-        flags.push((SOURCE_DATE_EPOCH.to_owned(), STORED_MTIME.to_string().into()));
-    }
+    let mut flags: Vec<_> = date(env).into_iter().collect();
     for kind in ["CFLAGS", "CXXFLAGS"] {
         // The most specific variable that is set is the only one that counts.
         let names = [
@@ -171,6 +176,12 @@ fn c_flags(env: &Env) -> Vec<(String, OsString)> {
         flags.push((name, value));
     }
     flags
+}
+
+/// Tools that write the time of now into what they make write this one.
+fn date(env: &Env) -> Option<(String, OsString)> {
+    let is_set = env.raw(SOURCE_DATE_EPOCH).is_some();
+    (!is_set).then(|| (SOURCE_DATE_EPOCH.to_owned(), STORED_MTIME.to_string().into()))
 }
 
 /// The same rules as for rustc. Flags are split at blanks, so folders with blanks in their names are left alone.
@@ -217,11 +228,11 @@ fn is_real(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(REAL.as_bytes())
 }
 
-fn sandboxed(sandbox: &Path, what: &str, writable: &[&Path], program: &Path) -> Command {
+fn sandboxed(sandbox: &Path, what: &str, option: &str, writable: &[&Path], program: &Path) -> Command {
     let mut command = Command::new(sandbox);
     command.args(["sandbox", what]);
     for folder in writable {
-        command.arg("--write").arg(folder);
+        command.arg(option).arg(folder);
     }
     command.arg("--").arg(program);
     command

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use sealift_policy::digest::UnitKey;
 use sealift_policy::local;
 
-use crate::flight::{Awaited, Flight, Prefetch, Stage};
+use crate::flight::{Awaited, Flight, Prefetch, Stage, TELL};
 use crate::store::Store;
 
 /// How waiting ended.
@@ -34,6 +34,7 @@ pub fn for_unit(store: &Store, prefetch: &Prefetch, patience: Duration, key: Uni
 
 fn wait(store: &Store, prefetch: &Prefetch, patience: Duration, longest: Duration, key: UnitKey) -> Waited {
     let begin = Instant::now();
+    let pause = (patience / 4).max(TELL * 4);
     let patience = patience.saturating_sub(prefetch.waited_in_vain());
     // Waiting for the network alone: what this machine has to do is not the network's fault.
     let mut waited = Duration::ZERO;
@@ -66,7 +67,7 @@ fn wait(store: &Store, prefetch: &Prefetch, patience: Duration, longest: Duratio
                     (seen, silence) = (arriving.received, Duration::ZERO);
                 }
                 // What was fast once may never come: beyond the patience only what goes on arriving is waited for.
-                let goes_on = silence < patience / 4 && beats_compiling(&arriving, waited);
+                let goes_on = !patience.is_zero() && silence < pause && beats_compiling(&arriving, waited);
                 if waited >= patience && !goes_on {
                     prefetch.add_waited_in_vain(waited);
                     return Waited::InVain(waited);
@@ -326,7 +327,7 @@ mod tests {
         // By its rate it would come within a moment after the patience.
         scene.flight(60_000, 50, 100);
         match scene.wait() {
-            Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE * 3 / 2, "{waited:?}"),
+            Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE + TELL * 4, "{waited:?}"),
             other => panic!("{other:?}"),
         }
     }
@@ -337,7 +338,7 @@ mod tests {
         let scene = scene(Stage::Fetching);
         scene.flight(60_000, 100, 100);
         match scene.wait() {
-            Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE * 3 / 2, "{waited:?}"),
+            Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE + TELL * 4, "{waited:?}"),
             other => panic!("{other:?}"),
         }
     }

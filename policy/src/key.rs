@@ -11,7 +11,7 @@
 //! | `-C rpath` | no | acts at link time only, and host programs link no Rust library dynamically: it would only tell them a folder of this machine |
 //! | `--cfg`, `--check-cfg` | yes | as sets: their order cannot be observed |
 //! | `--cap-lints`; lint flags | yes; unless `--cap-lints allow` | with it no lint can speak, but levels would still change the rmeta, so the canonical call drops them |
-//! | `--extern` | name and content | SHA-256 of the rmeta, of the rlib when linking; of a proc macro its unit key, since its linked bytes vary with the host's linker and say nothing more. Sorted: rustc keeps them in a sorted map |
+//! | `--extern` | name and content | SHA-256 of the rmeta, of the rlib when linking; of a proc macro its unit key, since its linked bytes vary with the host's linker and say nothing more; of a library that says where it was compiled, in a build script, too (see [`ExternContent::Baked`]). Sorted: rustc keeps them in a sorted map |
 //! | the closure's rlibs | when linking | all their object code ends in the output |
 //! | `CARGO_PKG_*`, `CARGO_CRATE_NAME`, `RUSTC_BOOTSTRAP` | yes | read by `env!`, by proc macros untracked, and by rustc |
 //! | `CARGO_PRIMARY_PACKAGE`, `CARGO_BIN_*`, `CARGO_MANIFEST_*`, `CARGO` | no | how cargo was called, or paths: compared where rustc lists them as read, and an output that contains a path is not kept |
@@ -86,6 +86,9 @@ pub enum ExternContent {
     Rlib(Digest),
     /// A proc macro, by its unit key.
     ProcMacro(UnitKey),
+    /// A library that says where it was compiled, by its unit key, since it is another on each machine. Only of a build
+    /// script, which nobody keeps then: its key stands for it in that of its run, which is shared all the same.
+    Baked(UnitKey),
     /// The compiler's own `proc_macro`.
     Sysroot,
 }

@@ -112,6 +112,9 @@ pub struct OutputRecord {
     pub outputs: Vec<RecordedOutput>,
     /// The identities (digest of rmeta or of shared object) of its direct dependencies.
     pub deps: Vec<Digest>,
+    /// Whether its code says where it was compiled, so that it is another on each machine.
+    #[serde(default)]
+    pub baked: bool,
 }
 
 /// One output of an [`OutputRecord`].

@@ -27,6 +27,10 @@ pub struct Reviewed {
     /// Whether it runs the C compiler, so that what it gives depends on that.
     #[serde(default)]
     pub compiles_c: bool,
+    /// Whether it writes where `OUT_DIR` lies into what nothing can be replaced in. Its runs are recorded only in a sandbox,
+    /// where `OUT_DIR` lies at its canonical place for everybody.
+    #[serde(default)]
+    pub bakes_out_dir: bool,
     /// With one of these features its runs are not shared.
     #[serde(default)]
     refused_features: Vec<String>,
@@ -223,6 +227,7 @@ mod tests {
             versions: vec![],
             why: String::new(),
             compiles_c: true,
+            bakes_out_dir: false,
             refused_features: vec![],
             required_features: vec![],
             unset: vec!["OWN".into(), "OWN_*".into()],
@@ -248,6 +253,26 @@ mod tests {
         }
         reviewed.compiles_c = false;
         assert!(!reviewed.may_read("CC") && reviewed.may_read("OWN"));
+    }
+
+    #[test]
+    fn an_openssl_that_is_compiled_is_shared_and_one_that_is_found_is_not() {
+        let with = |features: &[&str]| {
+            run(
+                &"openssl-sys".parse().unwrap(),
+                &"0.9.118".parse().unwrap(),
+                |feature| features.contains(&feature),
+            )
+        };
+        assert!(with(&["vendored"]).is_some_and(|reviewed| reviewed.bakes_out_dir && reviewed.compiles_c));
+        assert!(with(&[]).is_none());
+        assert!(with(&["vendored", "bindgen"]).is_none());
+        let reviewed = with(&["vendored"]).unwrap();
+        assert!(
+            ["PERL", "LDFLAGS", "CFLAGS", "__CNF_CFLAGS"]
+                .iter()
+                .all(|name| reviewed.may_read(name))
+        );
     }
 
     // S12

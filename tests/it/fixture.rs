@@ -29,6 +29,9 @@ pub(crate) enum Project {
     ManyCauses,
     /// A few lines of ours, a dependency that compiles C and assembly.
     Native,
+    /// A few lines of ours, an OpenSSL that its build script compiles.
+    #[cfg(feature = "soak")]
+    Openssl,
     /// axum by itself, and among strangers.
     Strangers,
     /// A real program.
@@ -42,13 +45,13 @@ impl Project {
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().expect("nobody panics here twice");
         match self {
-            Self::Greeter | Self::ManyCauses | Self::Native | Self::Strangers => {
-                own_project(self.program(), into).expect("a project of ours");
-                DOWNLOADS.fetch(into).expect("its dependencies");
-            }
             Self::Real(name) => DOWNLOADS
                 .checkout(Workload::named(name).expect("on the list"), into)
                 .expect("sources"),
+            _ => {
+                own_project(self.program(), into).expect("a project of ours");
+                DOWNLOADS.fetch(into).expect("its dependencies");
+            }
         }
     }
 
@@ -58,6 +61,8 @@ impl Project {
             Self::Greeter => "greeter",
             Self::ManyCauses => "many_causes",
             Self::Native => "native",
+            #[cfg(feature = "soak")]
+            Self::Openssl => "openssl",
             Self::Strangers => "strangers",
             Self::Real(name) => Workload::named(name).expect("on the list").program,
         }

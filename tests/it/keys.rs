@@ -211,6 +211,39 @@ fn a_folder_that_is_baked_in_is_the_one_of_this_build() {
     }
 }
 
+// K9: a library that says where it lies counts by its unit in the key of a build script, which is then this build's own.
+#[test]
+fn a_script_that_is_linked_with_a_baked_library_has_one_key_and_is_never_kept() {
+    let library = "pub fn here() -> &'static str { env!(\"OUT_DIR\") }";
+    let script = "fn main() { println!(\"cargo::rustc-env=HERE={}\", baked::here()) }";
+    let packages = [
+        Published::new("baked", "1.0.0", "build = \"build.rs\"")
+            .file("build.rs", "fn main() {}")
+            .file("src/lib.rs", library),
+        Published::new("asks", "1.0.0", "build = \"build.rs\"")
+            .file("build.rs", script)
+            .file("src/lib.rs", "pub const HERE: &str = env!(\"HERE\");")
+            .depends_on("baked", "1", "build", &[]),
+    ];
+    let main = "fn main() { println!(\"{}\", asks::HERE) }";
+    let mut handmade = Handmade::new(&packages, "asks = \"1\"", main);
+    let mut keys = vec![];
+    for _ in 0..2 {
+        let (printed, built) = handmade.run_anew(&[]);
+        assert!(Path::new(printed.trim()).starts_with(handmade.target()), "{printed}");
+        let of_asks = |unit: &&sealift_policy::local::UnitEvent| {
+            let package = unit.package.as_ref().map(ToString::to_string);
+            unit.crate_name == "build_script_build" && package.as_deref() == Some("asks")
+        };
+        let script = built.units.units.iter().find(of_asks).expect("a script");
+        assert_eq!(script.outcome, Outcome::Compiled);
+        let reason = script.reason.as_deref().unwrap_or_default();
+        assert!(reason.contains("it is linked with `baked`"), "{reason}");
+        keys.push(script.unit_key.expect("handled"));
+    }
+    assert_eq!(keys[0], keys[1]);
+}
+
 // K16, K18, K19: where a flag comes from does not count, and what asks for this very machine or other paths is left alone.
 #[test]
 fn equal_flags_have_equal_keys_wherever_they_are_set() {

@@ -166,6 +166,7 @@ impl Documents {
                     below.push((unit, side));
                 }
                 ExternContent::ProcMacro(unit) => below.push((unit, Side::Host)),
+                ExternContent::Baked(unit) => below.push((unit, side)),
                 ExternContent::Sysroot => {}
             }
         }

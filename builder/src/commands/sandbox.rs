@@ -21,7 +21,7 @@ const NOT_MADE: u8 = 1;
 /// When the sandbox cannot be made.
 pub(super) fn run(options: cli::Sandbox) -> anyhow::Result<Outcome> {
     if let Some(file) = env::record_call().filter(|_| options.kind == SandboxKind::Script) {
-        RecordedCall::of_this_process(&options.call)?.write(&file)?;
+        RecordedCall::of_this_process(&options.call, options.out_dir.is_some())?.write(&file)?;
         say("sealift: this script's call is written down and not made");
         return Ok(Outcome::Exit(NOT_MADE));
     }
@@ -29,6 +29,7 @@ pub(super) fn run(options: cli::Sandbox) -> anyhow::Result<Outcome> {
         kind: options.kind,
         read: env::sandbox_read(),
         write: options.write,
+        out_dir: options.out_dir,
         secret: env::sandbox_secret(),
         folder: std::env::current_dir()?,
         home: env::home(),

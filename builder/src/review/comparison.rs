@@ -99,6 +99,8 @@ pub fn local_paths(made: &Made) -> io::Result<Vec<(String, String)>> {
             let content = fs_err::read(made.tree.join(&name))?;
             let named = known
                 .iter()
+                // Where a sandbox shows `OUT_DIR` at its canonical place its own one is below the pass's folder.
+                .filter(|(folder, _)| *folder != remap::OUT_DIR)
                 .find(|(folder, _)| memchr::memmem::find(&content, folder.as_bytes()).is_some());
             found.extend(named.map(|(_, what)| (name, (*what).to_owned())));
         }

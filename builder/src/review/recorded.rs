@@ -21,6 +21,8 @@ pub struct RecordedCall {
     pub arguments: Vec<String>,
     /// The working folder.
     pub folder: PathBuf,
+    /// Whether its `OUT_DIR` lies at its canonical place.
+    pub has_canonical_out_dir: bool,
     /// The whole environment, but for the builder's own settings.
     pub environment: BTreeMap<String, String>,
 }
@@ -50,7 +52,7 @@ impl RecordedCall {
     ///
     /// # Errors
     /// When anything in it is not UTF-8.
-    pub fn of_this_process(call: &[OsString]) -> Result<Self, RecordError> {
+    pub fn of_this_process(call: &[OsString], has_canonical_out_dir: bool) -> Result<Self, RecordError> {
         let text = |value: OsString| {
             value
                 .into_string()
@@ -63,6 +65,7 @@ impl RecordedCall {
             program: program.into(),
             arguments: arguments.iter().cloned().map(text).collect::<Result<_, _>>()?,
             folder: std::env::current_dir()?,
+            has_canonical_out_dir,
             environment: environment
                 .map(|(name, value)| Ok::<_, RecordError>((text(name)?, text(value)?)))
                 .collect::<Result<_, _>>()?,
@@ -112,9 +115,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("call");
         assert!(RecordedCall::read(&file).unwrap().is_none());
-        let call = RecordedCall::of_this_process(&["/script".into(), "one".into()]).unwrap();
+        let call = RecordedCall::of_this_process(&["/script".into(), "one".into()], false).unwrap();
         call.write(&file).unwrap();
-        RecordedCall::of_this_process(&["/other".into()])
+        RecordedCall::of_this_process(&["/other".into()], true)
             .unwrap()
             .write(&file)
             .unwrap();

@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 
+use sealift_policy::remap::OUT_DIR;
+
 use super::circumstances::{Circumstances, HIDDEN};
 use super::places::Places;
 use super::recorded::{RecordError, RecordedCall};
@@ -119,10 +121,16 @@ impl Runner {
         let few = std::env::join_paths([self.sysroot.join("bin"), self.few.clone()]).map_err(io::Error::other)?;
         let mut environment = run.environment(&call.environment, &few.to_string_lossy());
         environment.insert("CARGO_MAKEFLAGS".to_owned(), jobserver.makeflags());
+        // Where nothing is seen at its canonical place the folder itself is written.
+        let (written, mounted) = match call.has_canonical_out_dir {
+            true => (None, Some(out_dir.clone())),
+            false => (Some(out_dir.clone()), None),
+        };
         let sandboxed = Sandboxed {
             kind: SandboxKind::Script,
             read: vec![pass.to_owned(), self.sysroot.clone(), self.few.clone()],
-            write: vec![out_dir.clone(), trace.clone()],
+            write: written.into_iter().chain([trace.clone()]).collect(),
+            out_dir: mounted,
             secret: None,
             folder: call.folder.clone(),
             home: Some(run.home().into()),
@@ -189,7 +197,10 @@ impl Runner {
             .unwrap_or_default();
         Ok(Places {
             package: show(call.named_folder("CARGO_MANIFEST_DIR")?),
-            out_dir: show(call.named_folder("OUT_DIR")?),
+            out_dir: match call.has_canonical_out_dir {
+                true => OUT_DIR.to_owned(),
+                false => show(call.named_folder("OUT_DIR")?),
+            },
             toolchain: show(self.sysroot.clone()),
             pass: show(pass.to_owned()),
             search: std::env::split_paths(path).map(show).collect(),

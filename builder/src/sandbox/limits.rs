@@ -120,11 +120,9 @@ impl Drop for ProcessGroup {
 }
 
 /// The space that files below these folders take, in bytes. Links are not followed.
-pub fn disk_usage(folders: &[PathBuf]) -> u64 {
+pub fn disk_usage<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
-    let entries = folders
-        .iter()
-        .flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().flatten());
+    let entries = folders.flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().flatten());
     entries
         .filter_map(|entry| entry.metadata().ok())
         .map(|meta| meta.blocks() * 512)

@@ -94,7 +94,7 @@ fn watch(
                     "it takes too long"
                 } else if printed.load(Ordering::Relaxed) > limits.output {
                     "it prints too much"
-                } else if disk_usage(&call.write) > limits.disk {
+                } else if disk_usage(call.write.iter().chain(&call.out_dir)) > limits.disk {
                     "it writes too much"
                 } else {
                     continue;

@@ -29,6 +29,7 @@ impl Place {
             kind: SandboxKind::Script,
             read: vec![self.root.join("work")],
             write: vec![self.root.join("work/out")],
+            out_dir: None,
             secret: Some(self.root.clone()),
             folder: self.root.join("work/sources"),
             home: Some("/tmp/home".into()),
@@ -244,4 +245,32 @@ fn a_daemon_ends_with_the_call() {
     let (ended, _) = place.run("setsid sleep 100 > /dev/null 2>&1 & exit 0");
     assert_eq!(ended, Ended::Exited(0));
     assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn an_output_folder_lies_at_its_canonical_place_and_is_that_of_the_script() {
+    let place = place();
+    let out_dir = place.root.join("work/sibling");
+    let call = Sandboxed {
+        out_dir: Some(out_dir.clone()),
+        ..place.call("echo \"$OUT_DIR\"; cd \"$OUT_DIR\" && pwd > here && ! touch /cargo/other 2>&1")
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let ended = run_with(&call, &limits(), &mut out, &mut err).unwrap();
+    assert_eq!(ended, Ended::Exited(0), "{}", String::from_utf8_lossy(&err));
+    assert!(String::from_utf8_lossy(&out).starts_with("/cargo/out-dir\n"));
+    assert_eq!(
+        fs_err::read_to_string(out_dir.join("here")).unwrap(),
+        "/cargo/out-dir\n"
+    );
+}
+
+#[test]
+fn an_output_folder_with_the_keys_below_it_is_refused() {
+    let place = place();
+    let call = Sandboxed {
+        out_dir: Some(place.root.clone()),
+        ..place.call("true")
+    };
+    assert!(matches!(call.bwrap_args(None), Err(SandboxError::Secret(_))));
 }

@@ -10,7 +10,7 @@ use sealift_policy::digest::UnitKey;
 
 use super::offer::Offer;
 use crate::events::BuildId;
-use crate::flight::Flight;
+use crate::flight::{Flight, TELL};
 use crate::remote::Arriving;
 use crate::store::Store;
 
@@ -135,9 +135,6 @@ fn worth_ms(offer: &Offer) -> u64 {
         .compile_ms
         .min(u64::try_from(plausible.as_millis()).unwrap_or(u64::MAX))
 }
-
-/// How often the local store is told.
-pub(super) const TELL: Duration = Duration::from_millis(100);
 
 /// What the smallest unit may take to compile.
 const SHORTEST: Duration = Duration::from_millis(500);

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes of some requests that belong together.
 #[derive(Debug, Default)]
 pub(crate) struct Arriving {
+    /// Answers that have not said how long they are.
+    unknown: AtomicU64,
     expected: AtomicU64,
     received: AtomicU64,
 }
@@ -17,14 +19,23 @@ impl Arriving {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Bytes that will have come, as far as answers say.
+    /// Bytes that will have come; 0 until all answers say how long they are.
     pub(crate) fn expected(&self) -> u64 {
-        self.expected.load(Ordering::Relaxed)
+        match self.unknown.load(Ordering::Relaxed) {
+            0 => self.expected.load(Ordering::Relaxed),
+            _ => 0,
+        }
+    }
+
+    /// Something is asked for.
+    pub(super) fn ask(&self) {
+        self.unknown.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An answer says that so many will come.
     pub(super) fn expect(&self, bytes: u64) {
         self.expected.fetch_add(bytes, Ordering::Relaxed);
+        self.unknown.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// So many have come.

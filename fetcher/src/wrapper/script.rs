@@ -124,7 +124,7 @@ fn run_here(
         };
     }
     report.unit(&run.into(), outcome, Some(why), run_ms, run_ms, InPlace::default());
-    runner::hand_on(&printed)?;
+    runner::hand_on(&run.bring_home(printed)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -145,13 +145,14 @@ fn every_relevant_input_changes_the_key() {
         assert!(CALL.contains(from), "{from}");
         assert_ne!(World::new().key(&CALL.replace(from, to)), key, "{from} -> {to}");
     }
-    let changes: [fn(&mut World); 8] = [
+    let changes: [fn(&mut World); 9] = [
         |world| world.package.checksum = Digest::of(b"other"),
         |world| world.package.version = "1.0.151".parse().unwrap(),
         |world| world.compiler.verbose_version.push('x'),
         |world| world.compiler.sysroot[0].push('x'),
         |world| world.itoa = ExternContent::Rmeta(Digest::of(b"other")),
         |world| world.itoa = ExternContent::Rlib(Digest::of(b"itoa")),
+        |world| world.itoa = ExternContent::Baked(UnitKey::new(Digest::of(b"itoa"))),
         |world| world.out_dir = None,
         |world| drop(world.env.insert("CARGO_PKG_VERSION".into(), String::new())),
     ];

@@ -39,6 +39,7 @@ impl Alike {
             versions,
             why: why.clone(),
             compiles_c,
+            bakes_out_dir: false,
             refused_features: vec![],
             required_features: vec![],
             unset: vec![],

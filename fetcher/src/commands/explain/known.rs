@@ -60,7 +60,8 @@ impl<'a> Known<'a> {
     pub(super) fn unit_of(&self, content: &Value) -> Option<UnitKey> {
         let digest = |role: &str| content.get(role)?.as_str()?.parse::<Digest>().ok();
         let library = || digest("rmeta").or_else(|| digest("rlib"));
-        match content.get("proc-macro").and_then(Value::as_str) {
+        let unit = content.get("proc-macro").or_else(|| content.get("baked"));
+        match unit.and_then(Value::as_str) {
             Some(key) => key.parse().ok(),
             None => self.store.output(library()?).map(|record| record.unit_key),
         }

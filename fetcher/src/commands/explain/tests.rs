@@ -48,6 +48,7 @@ impl Machine {
                 sha256,
             }],
             deps: vec![],
+            baked: false,
         };
         self.store.write_output(&record).unwrap();
         json!({"name": name, "content": {"rmeta": sha256}})

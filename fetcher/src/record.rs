@@ -7,12 +7,14 @@
 use std::path::{Component, Path, PathBuf};
 
 use memchr::memmem;
+use sealift_policy::key::env_counts;
 use sealift_policy::manifest::{EnvDep, Manifest, Output, Source, SourceRoot, glibc_version};
 use sealift_policy::remap::{self, Places};
 use sealift_policy::run::stdout::NotShared;
 
 use crate::call::Call;
 use crate::dep_info::DepInfo;
+use crate::env;
 
 /// Why a unit that was compiled is not kept for others.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +106,10 @@ pub fn manifest(
 
 /// Whether nothing decided what was compiled but what the unit's key speaks of, and where it lies.
 pub fn reads_only_its_own(call: &Call, dep_info: &DepInfo) -> bool {
-    let is_of_cargo = |name: &str| name.starts_with("CARGO_") || name == "OUT_DIR";
+    // Those that say where it lies, besides those in the key.
+    let is_its_own = |name: &str| env_counts(name) || matches!(name, env::CARGO_MANIFEST_DIR | env::OUT_DIR);
     dep_info.files.iter().all(|file| source(call, file).is_ok())
-        && dep_info.env.iter().all(|EnvDep { name, .. }| is_of_cargo(name))
+        && dep_info.env.iter().all(|EnvDep { name, .. }| is_its_own(name))
 }
 
 /// Whether the call asks for messages as cargo usually does.

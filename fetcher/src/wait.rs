@@ -1,9 +1,10 @@
 //! Waiting for a unit that is on its way, while that is cheaper than compiling it.
 //!
 //! Owns how long. A build loses at most its patience (`SEALIFT_PATIENCE`, 2 s) to waiting for nothing, over all units
-//! together; so long is waited for whatever is on its way, and longer only for a unit that visibly arrives, without
-//! a pause, and takes less time in all than compiling it. (What downloads more slowly than it compiles, the fetching process leaves alone.)
-//! Time in which this machine itself plans, verifies or decompresses does not count: compiling would take more of it.
+//! together; so long is waited for whatever is on its way, and longer only, while any of it is left, for a unit that
+//! visibly arrives, without a pause, and takes less time in all than compiling it. (What downloads more slowly than it
+//! compiles, the fetching process leaves alone.) Time in which this machine itself plans, verifies or decompresses does
+//! not count: compiling would take more of it.
 //! Whoever waits too long for that notes it, and no other unit of the build does the same.
 //! Must not know the network: it looks at what the fetching process writes into the local store.
 

@@ -238,6 +238,13 @@ mod tests {
         fn wait(&self) -> Waited {
             for_unit(&self.store, &self.prefetch, PATIENCE, self.key)
         }
+
+        fn costs_the_patience_and_no_more(&self) {
+            match self.wait() {
+                Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE + TELL * 4, "{waited:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]
@@ -327,10 +334,7 @@ mod tests {
         let scene = scene(Stage::Fetching);
         // By its rate it would come within a moment after the patience.
         scene.flight(60_000, 50, 100);
-        match scene.wait() {
-            Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE + TELL * 4, "{waited:?}"),
-            other => panic!("{other:?}"),
-        }
+        scene.costs_the_patience_and_no_more();
     }
 
     // N3: one of a unit's outputs has come whole, and of the other not even its length.
@@ -338,10 +342,7 @@ mod tests {
     fn bytes_that_nobody_announced_are_the_network_s() {
         let scene = scene(Stage::Fetching);
         scene.flight(60_000, 100, 100);
-        match scene.wait() {
-            Waited::InVain(waited) => assert!(waited >= PATIENCE && waited < PATIENCE + TELL * 4, "{waited:?}"),
-            other => panic!("{other:?}"),
-        }
+        scene.costs_the_patience_and_no_more();
     }
 
     #[test]

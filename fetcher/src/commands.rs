@@ -280,6 +280,13 @@ enum TrustCommand {
     /// Show the trust policy and the newest heads seen
     #[command(after_help = "Examples:\n  cargo sealift trust show\n  cargo sealift trust show --json")]
     Show(Format),
+    /// Print the trust policy that counts now, with all that was revoked, for programs that read one
+    #[command(after_help = "With a TUF root pinned, this is what an auditor or a witness goes by.
+
+Examples:
+  cargo sealift trust update && cargo sealift trust policy > trust-policy.json
+  sealift-builder audit --service https://sealift.example --trust-policy trust-policy.json --data auditor/")]
+    Policy,
     /// Fetch the trust policy to which the pinned TUF root leads, and what was revoked
     #[command(
         after_help = "Builds do this by themselves once an hour. Exit code 101 when it was not fetched.
@@ -379,6 +386,7 @@ fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Doctor(format) => doctor::run(context, format),
         Command::Request(args) => request::run(context, args),
         Command::Trust(TrustCommand::Show(format)) => trust::show(context, format),
+        Command::Trust(TrustCommand::Policy) => trust::policy(context),
         Command::Trust(TrustCommand::Update(format)) => trust::update(context, format),
         Command::Gc(args) => gc::run(context, &args),
         Command::Beside(args) => beside::run(context, &args),

@@ -74,6 +74,11 @@ fn who_was_offline_while_all_keys_changed_and_one_was_stolen_catches_up_safely()
     assert_all_fetched(&built);
     assert_silent(&built);
     assert_all_fetched(&sailor.sealift(&stage.access, ["check"]));
+
+    // An auditor goes by what the pinned root leads to: ended logs, and what was revoked of another.
+    let audited = stage.audit_by_policy_of(&sailor);
+    assert_eq!(audited["verdict"], "fine", "{audited:#}");
+    assert_eq!(audited["logs"].as_array().map(Vec::len), Some(5), "{audited:#}");
 }
 
 #[track_caller]
@@ -199,6 +204,21 @@ impl Stage {
             .user
             .sealift(&person.project, &["trust", "update"], Some(&self.access));
         said.expect("started").successful().expect("an update");
+    }
+
+    /// The report of an auditor whom this person's `cargo sealift` tells whom to believe.
+    fn audit_by_policy_of(&self, person: &Person) -> Value {
+        let told = person
+            .user
+            .sealift(&person.project, &["trust", "policy"], Some(&self.access));
+        let told = told.expect("started").successful().expect("a policy").stdout;
+        let policy = self.world.folder().join("followed.json");
+        fs_err::write(&policy, told).expect("written");
+        let mut audit = clean_command(PROGRAMS.builder());
+        audit.args(["audit", "--json", "--service", &self.access.url, "--trust-policy"]);
+        audit.arg(policy).arg("--data").arg(self.world.folder().join("auditor"));
+        let said = run(&mut audit).expect("started").successful().expect("a report");
+        serde_json::from_str(&said.stdout).expect("JSON")
     }
 
     fn root(&self) -> Value {

@@ -1,4 +1,4 @@
-//! `cargo sealift trust show` and `update`: who is trusted, how far their logs were seen, and where the policy came from.
+//! `cargo sealift trust show`, `policy` and `update`: who is trusted, how far their logs were seen, and where the policy came from.
 //!
 //! Must not know how trust is decided.
 
@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use sealift_policy::trust::TrustPolicy;
 
 use super::context::Context;
 use super::{Exit, Format};
@@ -23,15 +24,7 @@ use crate::tuf::{Follow, NotFollowed};
 pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
     let path = context.config.trust_policy.as_deref();
     let now = clock::seconds();
-    let policy = trust_root::load(&context.config, now).map_err(|error| {
-        let advice = match &error {
-            NoTrustRoot::NotFetched(_) | NoTrustRoot::Expired { .. } => {
-                "\n  hint: `cargo sealift trust update` fetches it"
-            }
-            _ => "",
-        };
-        anyhow::anyhow!("{}{advice}", chain(&error))
-    })?;
+    let policy = believed(context, now)?;
     let root = tuf_root(context)?;
     let state = root
         .as_ref()
@@ -96,6 +89,26 @@ pub(super) fn show(context: &Context, format: Format) -> anyhow::Result<Exit> {
     }
     shell::data(&text)?;
     Ok(Exit::Success)
+}
+
+/// Prints the policy alone, as `sealift-builder` reads one.
+pub(super) fn policy(context: &Context) -> anyhow::Result<Exit> {
+    let policy = believed(context, clock::seconds())?;
+    shell::data(&format!("{}\n", serde_json::to_string_pretty(policy.document())?))?;
+    Ok(Exit::Success)
+}
+
+/// The policy that counts now.
+fn believed(context: &Context, now: i64) -> anyhow::Result<TrustPolicy> {
+    trust_root::load(&context.config, now).map_err(|error| {
+        let advice = match &error {
+            NoTrustRoot::NotFetched(_) | NoTrustRoot::Expired { .. } => {
+                "\n  hint: `cargo sealift trust update` fetches it"
+            }
+            _ => "",
+        };
+        anyhow::anyhow!("{}{advice}", chain(&error))
+    })
 }
 
 /// The TUF root, if one is configured.

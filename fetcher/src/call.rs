@@ -5,6 +5,7 @@
 //! looked up or stored under an incomplete key.
 //! Must not know what is done for the call.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,8 @@ pub struct Call {
     pub out_dir: Option<OutDir>,
     /// Files in `OUT_DIR`, relative, that name folders of this machine.
     pub local_files: Vec<PathBuf>,
+    /// Folders that are searched for native libraries, and of which it needs nothing.
+    pub moot_search: BTreeSet<PathBuf>,
     /// What would change with its sources (see [`Call::is_as_it_was`]).
     stamps: Stamps,
     /// The key document.
@@ -146,6 +149,7 @@ impl Call {
             let places = places(&package_root, &package, Some(out_dir), &toolchain);
             variables.extend(script_variables(&env, out_dir, &places)?);
         }
+        let moot_search = native_search::moot(&invocation);
         let document = KeyDocument::new(&Inputs {
             invocation: &invocation,
             compiler: &toolchain.compiler,
@@ -157,6 +161,7 @@ impl Call {
                 .collect(),
             closure: objects,
             out_dir: out_dir.as_ref(),
+            moot_search: &moot_search,
         })?;
         let document_text = document.to_canonical();
         let key = UnitKey::new(Digest::of(document_text.as_bytes()));
@@ -169,6 +174,7 @@ impl Call {
             closure,
             out_dir,
             local_files,
+            moot_search,
             stamps,
             document,
             document_text,

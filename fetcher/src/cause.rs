@@ -84,7 +84,7 @@ pub fn not_shareable(not_kept: &NotKept) -> Option<Caused> {
     match not_kept {
         NotKept::Outside(path) | NotKept::LocalFile(path) => Some(about(Cause::NotShareable, path.display())),
         NotKept::LocalPath { path, .. } => Some(about(Cause::NotShareable, path)),
-        NotKept::ForeignLibraries => Some(Cause::NativeLibrary.into()),
+        NotKept::ForeignLibraries | NotKept::SystemLibrary(_) => Some(Cause::NativeLibrary.into()),
         NotKept::Run(NotShared::Path(path) | NotShared::Always(path)) => Some(about(Cause::NotShareable, path)),
         NotKept::Undeclared(name) => Some(about(Cause::Environment, name)),
         NotKept::Baked(name) => Some(about(Cause::NotShareable, name)),

@@ -60,6 +60,11 @@ pub fn interpreter(program: &Path) -> Option<String> {
     Program::read(program).ok()?.interpreter
 }
 
+/// The shared libraries that a program or proc macro needs.
+pub fn libraries(program: &Path) -> Result<Vec<String>, Unfit> {
+    Ok(Program::read(program)?.libraries)
+}
+
 /// Checks a program against one that is known to run here; `libraries` are file names that the compiler brings along.
 pub fn check(program: &Path, known: &Path, libraries: &[String]) -> Result<(), Unfit> {
     let (program, known) = (Program::read(program)?, Program::read(known)?);

@@ -143,9 +143,6 @@ pub fn write(destination: &Path, text: &str) -> io::Result<()> {
 fn appear<T>(destination: &Path, make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<T> {
     let folder = destination.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let beside = fresh::file(folder, BESIDE, make)?;
-    // Over an old file ext4 would write the new one to the disk at once (`auto_da_alloc`), which takes milliseconds. Until
-    // cargo has heard that the call succeeded, what lies here counts for nothing.
-    let _ = fs::remove_file(destination);
     fs::rename(beside.path(), destination)?;
     let (made, name) = beside.into_parts();
     // It has the other name now: there is nothing to remove.

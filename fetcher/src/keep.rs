@@ -15,6 +15,7 @@ use sealift_policy::remap::Places;
 use crate::call::Call;
 use crate::dep_info::DepInfo;
 use crate::env::Env;
+use crate::native_search;
 use crate::record::{self, Needs, NotKept};
 use crate::run::c_compiler;
 use crate::store::Store;
@@ -63,6 +64,8 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
         named = named.or(record::find_local_path(call, places, &output.name, &content).err());
         if output.role.is_host_code() {
             needs.glibc = record::needed_glibc(&content);
+            let elsewhere = native_search::found_elsewhere(&places.out.join(&output.name), &call.moot_search);
+            named = named.or(elsewhere.map(NotKept::SystemLibrary));
         }
     }
     let has = |role: Role| outputs.iter().any(|output| output.role == role);

@@ -3,7 +3,10 @@
 //! The canonical call of a library searches nothing but its own `OUT_DIR`. That is what cargo asked for as long as no
 //! other folder holds a library of the same name: `#[link(kind = "static")]` in the source bundles the first that is
 //! found, without any flag that tells of it.
-//! Owns finding such names. Must not know keys.
+//!
+//! Cargo hands the folders in which a package's script put libraries on to all dependents, in whose calls they mean
+//! nothing as a rule: rustc has bundled those libraries into the package's own long since.
+//! Owns finding names that mean something. Must not know keys.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -11,6 +14,8 @@ use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
 use sealift_policy::invocation::{Emit, Invocation};
+
+use crate::host_program;
 
 /// A file outside of `OUT_DIR` that would be bundled instead of one inside, since rustc looks there first.
 ///
@@ -32,6 +37,48 @@ pub fn shadowing(invocation: &Invocation, out_dir: &Path) -> Option<PathBuf> {
         .into_iter()
         .flat_map(|folder| names.iter().map(|name| folder.join(name)));
     candidates.find(|path| path.exists())
+}
+
+/// Folders outside of `OUT_DIR` that the canonical call does without, where it would look into them: they hold nothing
+/// by a name that the call asks for, and for a program nothing but archives. (Whether the program asked for something that
+/// no flag tells of shows when it is linked: see [`found_elsewhere`].)
+pub fn moot(invocation: &Invocation) -> BTreeSet<PathBuf> {
+    if !invocation.links() && !invocation.bundles() {
+        return BTreeSet::new();
+    }
+    let asked: BTreeSet<_> = invocation.native_libs.iter().flat_map(|lib| file_names(lib)).collect();
+    let counts = |name: OsString| {
+        let name = name.to_string_lossy();
+        let is_crate = name.ends_with(".rlib") || name.ends_with(".rmeta");
+        let is_shared = name.ends_with(".so") || name.contains(".so.");
+        is_crate || (is_shared && invocation.links()) || asked.contains(&*name)
+    };
+    let folders = invocation.native_search.iter().map(|search| &search.path);
+    folders
+        .filter(|folder| !names(folder).into_iter().any(counts))
+        .cloned()
+        .collect()
+}
+
+/// A library of the system that a linked program needs, and of which one of these folders has an archive: cargo's own
+/// call may have taken that one.
+pub fn found_elsewhere(program: &Path, moot: &BTreeSet<PathBuf>) -> Option<String> {
+    let needed = host_program::libraries(program).unwrap_or_default();
+    needed.into_iter().find(|library| {
+        let stem = library.split(".so").next().unwrap_or_default();
+        moot.iter().any(|folder| folder.join(format!("{stem}.a")).exists())
+    })
+}
+
+/// The files that rustc or the linker looks for on `-l [KIND[:MODIFIERS]=]NAME[:RENAME]`.
+fn file_names(lib: &str) -> Vec<String> {
+    let (kind, name) = lib.split_once('=').unwrap_or(("", lib));
+    let name = name.split(':').next().unwrap_or_default();
+    if kind.contains("+verbatim") {
+        vec![name.to_owned()]
+    } else {
+        vec![format!("lib{name}.a"), format!("lib{name}.so")]
+    }
 }
 
 /// The files in a folder; none where it cannot be read, for then rustc finds none there either.
@@ -73,5 +120,52 @@ mod tests {
         assert_eq!(shadowing(link, ["out/../foreign", "out/lib", "other"]), climbed);
         // Nothing is bundled into metadata.
         assert_eq!(shadowing("dep-info,metadata", ["foreign", "out/lib", "other"]), None);
+    }
+    // K1: what is bundled or linked from a folder outside of `OUT_DIR` is an input, and nothing else of it is.
+    #[test]
+    fn a_folder_without_anything_that_is_asked_for_is_moot() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for file in [
+            "own/libssh2.a",
+            "tls/libssl.a",
+            "tls/x.o",
+            "shared/libssl.so.3",
+            "crates/libx.rlib",
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let found = |kind: &str, libs: &str| {
+            let mut args =
+                format!("--crate-name a /a/src/lib.rs --error-format=json {kind} {libs} -C metadata=1 --out-dir /t");
+            for searched in ["tls", "shared", "crates", "absent"] {
+                args += &format!(" -L native={}", root.join(searched).display());
+            }
+            let args: Vec<_> = args.split_whitespace().map(str::to_owned).collect();
+            let folders = moot(&Invocation::parse(&args).unwrap());
+            let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+            folders.into_iter().map(name).collect::<Vec<_>>()
+        };
+        let lib = "--crate-type lib --emit=dep-info,metadata,link";
+        assert_eq!(found(lib, "-l static=ssh2"), ["absent", "shared", "tls"]);
+        assert_eq!(found(lib, "-l static=ssh2 -l ssl"), ["absent", "shared"]);
+        assert_eq!(found(lib, "-l static:+whole-archive=ssl:tls"), ["absent", "shared"]);
+        assert_eq!(found(lib, "-l static:+verbatim=libssl.so.3"), ["absent", "tls"]);
+        assert!(found(lib, "").is_empty(), "nobody looks");
+        let macros = "--crate-type proc-macro --emit=dep-info,link";
+        assert_eq!(found(macros, ""), ["absent", "tls"]);
+        assert_eq!(found(macros, "-l static=ssl"), ["absent"]);
+    }
+
+    #[test]
+    fn a_program_that_takes_a_library_from_the_system_is_told_from_one_that_takes_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = std::env::current_exe().unwrap();
+        let moot = BTreeSet::from([folder.path().to_owned()]);
+        assert_eq!(found_elsewhere(&program, &moot), None);
+        fs::write(folder.path().join("libc.a"), "").unwrap();
+        assert_eq!(found_elsewhere(&program, &moot), Some("libc.so.6".into()));
     }
 }

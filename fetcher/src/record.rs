@@ -22,6 +22,8 @@ use crate::env;
 pub enum NotKept {
     #[error("it may bundle native libraries from folders outside of `OUT_DIR`")]
     ForeignLibraries,
+    #[error("it needs `{0}` of the system, of which a build script made an archive")]
+    SystemLibrary(String),
     #[error("its sources were changed while it was compiled")]
     Changed,
     #[error("what it asks the system has another answer since")]

@@ -2,7 +2,7 @@
 //!
 //! Must not know how inputs are found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use sealift_fetcher::dep_info::DepInfo;
@@ -69,6 +69,7 @@ fn document(call: &Invocation) -> Option<KeyDocument> {
             path: OUT_DIR.into(),
             tree: Digest::of(b"tree"),
         }),
+        moot_search: &BTreeSet::new(),
     };
     KeyDocument::new(&inputs).ok()
 }

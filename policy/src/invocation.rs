@@ -178,6 +178,11 @@ impl Invocation {
         self.emit == Emit::Link
     }
 
+    /// Whether static libraries that cargo names end in the output: where they are found is then an input.
+    pub fn bundles(&self) -> bool {
+        self.emit == Emit::MetadataAndLink && self.native_libs.iter().any(|lib| lib.starts_with("static"))
+    }
+
     /// The dep-info file that cargo expects.
     pub fn dep_info(&self) -> PathBuf {
         self.out_dir

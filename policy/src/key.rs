@@ -23,11 +23,11 @@
 //! | `--out-dir`, `-L dependency`, target folder, `CARGO_HOME` | no | where things lie; the canonical call remaps them |
 //! | `--error-format`, `--json`, `--color`, `--diagnostic-width` | no | presentation, untracked in rustc |
 //! | linker and link arguments | no | moot where nothing is linked; host programs are linked by the canonical linker, and arguments that could change what they do make the call unsupported |
-//! | foreign `-L native` | no | dropped where nothing is linked or bundled, unsupported where something is |
+//! | foreign `-L native` | no | dropped where nothing is linked or bundled, or nothing of it would be (see [`Inputs::moot_search`]); unsupported where something may be |
 //!
 //! Owns the key document and its one spelling. Must not know where inputs come from, nor what is done with a key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -121,6 +121,8 @@ pub struct Inputs<'a> {
     pub closure: Option<Digest>,
     /// `OUT_DIR`, when the package has a build script.
     pub out_dir: Option<&'a OutDir>,
+    /// Folders outside of it that are searched for native libraries, and hold none that this call would take.
+    pub moot_search: &'a BTreeSet<PathBuf>,
 }
 
 /// The document whose SHA-256 is the unit key. Version 1.
@@ -336,12 +338,6 @@ fn lints(lints: &[(String, String)]) -> Vec<String> {
         .collect()
 }
 
-/// Whether static libraries end in the output: where they are found is then an input.
-fn bundles(call: &Invocation) -> bool {
-    call.emit == crate::invocation::Emit::MetadataAndLink
-        && call.native_libs.iter().any(|lib| lib.starts_with("static"))
-}
-
 fn native_search(inputs: &Inputs<'_>) -> Result<Vec<String>, NoKey> {
     let mut search = vec![];
     for entry in &inputs.invocation.native_search {
@@ -352,7 +348,9 @@ fn native_search(inputs: &Inputs<'_>) -> Result<Vec<String>, NoKey> {
             .filter(|path| is_plain(path));
         match inside {
             Some(path) => search.push(format!("{}={}", entry.kind, text(path)?)),
-            None if inputs.invocation.links() || bundles(inputs.invocation) => {
+            None if (inputs.invocation.links() || inputs.invocation.bundles())
+                && !inputs.moot_search.contains(&entry.path) =>
+            {
                 return Err(NoKey::NativeSearch(entry.path.display().to_string()));
             }
             None => {}

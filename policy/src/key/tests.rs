@@ -16,6 +16,7 @@ struct World {
     compiler: Compiler,
     env: BTreeMap<String, String>,
     itoa: ExternContent,
+    moot_search: BTreeSet<PathBuf>,
 }
 
 impl World {
@@ -37,6 +38,7 @@ impl World {
             },
             env: BTreeMap::from([("CARGO_PKG_NAME".into(), "serde_json".into())]),
             itoa: ExternContent::Rmeta(Digest::of(b"itoa")),
+            moot_search: BTreeSet::new(),
         }
     }
 
@@ -55,6 +57,7 @@ impl World {
             }],
             closure: None,
             out_dir: self.out_dir.as_ref(),
+            moot_search: &self.moot_search,
         })
     }
 
@@ -225,6 +228,13 @@ fn a_host_program_has_no_key_under_link_arguments_that_could_change_it() {
 fn a_library_that_bundles_from_a_foreign_folder_has_no_key() {
     let call = format!("{CALL} -l static=ssl -L native=/opt/ssl/lib");
     assert!(matches!(World::new().document(&call), Err(NoKey::NativeSearch(_))));
+    let mut world = World::new();
+    world.moot_search.insert("/opt/ssl/lib".into());
+    assert!(world.document(&call).unwrap().native_search.is_empty());
+    assert!(matches!(
+        world.document(&format!("{call} -L native=/opt/z")),
+        Err(NoKey::NativeSearch(_))
+    ));
     assert!(World::new().document(&call.replace("static=ssl", "ssl")).is_ok());
     assert!(
         World::new()
@@ -314,6 +324,7 @@ proptest! {
                 externs: vec![],
                 closure: None,
                 out_dir: None,
+                moot_search: &world.moot_search,
             };
             KeyDocument::new(&inputs).unwrap().to_canonical()
         };

@@ -35,6 +35,20 @@ pub(crate) struct Log {
     pub(crate) key: LogVerifier,
 }
 
+/// What the trust policy says of a head, whatever was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may be used.
+    Counts,
+    /// It may be used, and ends the log: what the key signed besides means nothing any more.
+    Last,
+    /// It may not be used, as while witnesses are away. It is not remembered: who has a log's key alone could otherwise
+    /// turn clients against the head that everybody else has.
+    DoesNotCount,
+    /// The policy ended the log before it.
+    AfterItsEnd,
+}
+
 /// Why an offered head is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HeadRefused {
@@ -58,6 +72,14 @@ pub(crate) enum HeadRefused {
         how: Contradiction,
         /// The file with both signed heads.
         evidence: PathBuf,
+    },
+    /// Signed by a key whose log the policy has ended at another head, which this one is not older than.
+    #[error("log of `{operator}`: a head of {size} leaves was signed although the trust policy has ended the log")]
+    AfterItsEnd {
+        /// Whose log.
+        operator: OperatorName,
+        /// The size of the head.
+        size: u64,
     },
     /// The new head could not be remembered, so that going back behind it would not be noticed.
     #[error("failed to remember the head of `{operator}`")]
@@ -112,12 +134,13 @@ impl Heads {
     }
 
     /// Accepts an offered head if it extends `known`, which the offer's consistency proof must start from, and
-    /// remembers it.
+    /// remembers it if it counts.
     pub(crate) fn advance(
         &self,
         log: &Log,
         known: Option<&VerifiedCheckpoint>,
         offer: &LogState,
+        standing: impl FnOnce(&VerifiedCheckpoint) -> Standing,
     ) -> Result<VerifiedCheckpoint, HeadRefused> {
         let signed = SignedCheckpoint::parse(offer.checkpoint.as_bytes()).and_then(|head| head.verify(&log.key));
         let head = signed.map_err(|reason| HeadRefused::NotSigned {
@@ -125,8 +148,21 @@ impl Heads {
             log: log.key.origin().to_string(),
             reason,
         })?;
+        let standing = standing(&head);
+        if standing == Standing::AfterItsEnd {
+            return Err(HeadRefused::AfterItsEnd {
+                operator: log.operator.clone(),
+                size: head.size().value(),
+            });
+        }
+        if standing == Standing::Last {
+            return Ok(head);
+        }
         if let Some(known) = known {
             self.check(log, known, &head, offer)?;
+        }
+        if standing == Standing::DoesNotCount {
+            return Ok(head);
         }
         self.remember(log, &head).map_err(|source| HeadRefused::Store {
             operator: log.operator.clone(),

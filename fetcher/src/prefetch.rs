@@ -182,7 +182,7 @@ async fn run(order: &Order<'_>, fetched: &mut Fetched) -> Result<(), String> {
     }
 
     let begin = clock::of_thread();
-    let accepted = accept_heads(order, &heads, logs, known, &answer.logs, fetched)?;
+    let accepted = accept_heads(order, policy, &heads, logs, known, &answer.logs, fetched);
     let mut selection = check_offers(order, policy, &deposit, &accepted, &missing, answer, fetched);
     let (mut verifying, mut hashes) = (clock::of_thread().saturating_sub(begin), Duration::ZERO);
     // Beside the downloads, which need none of it.

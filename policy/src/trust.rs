@@ -17,7 +17,7 @@ use crate::document::UnitDocument;
 use crate::key::Class;
 use crate::leaf::Leaf;
 use crate::local::OperatorProof;
-use crate::log::cosignature::{CosignatureError, VerifiedCosignature, WitnessVerifier};
+use crate::log::cosignature::{VerifiedCosignature, WitnessVerifier};
 use crate::log::proof::ProofError;
 use crate::log::signatures::{Forgetful, SignatureMemory};
 use crate::log::{LeafIndex, LogVerifier, TlogProof, TreeHash, VerifiedCheckpoint, VerifiedInclusion};
@@ -475,7 +475,10 @@ impl TrustPolicy {
             }
         }
         let witnesses = &self.document.witness_policy;
-        let has_cosigned = |witness: &WitnessVerifier| is_in_time(witness.cosigned_with(memory, checkpoint), freshness);
+        let has_cosigned = |witness: &WitnessVerifier| {
+            let cosigned = witness.cosigned_with(memory, checkpoint);
+            cosigned.is_ok_and(|cosignature| self.is_in_time(&cosignature, freshness))
+        };
         if witnesses.is_met(has_cosigned) {
             Ok(())
         } else {
@@ -486,6 +489,15 @@ impl TrustPolicy {
                     .count(),
             })
         }
+    }
+
+    /// A cosignature says when a witness saw the head, by its own clock. The head's own time is the operator's word, who can
+    /// sign it for days to come and have it cosigned today.
+    fn is_in_time(&self, cosignature: &VerifiedCosignature, freshness: Freshness) -> bool {
+        let Freshness::At(now) = freshness else { return true };
+        let age = now.saturating_sub(cosignature.time());
+        let ahead = cosignature.time().saturating_sub(now);
+        age <= self.document.max_checkpoint_age_seconds && ahead <= CLOCK_TOLERANCE
     }
 
     fn check_frozen(
@@ -574,14 +586,6 @@ impl TrustPolicy {
             range.operator == *operator && range.epoch == epoch && (range.start..range.end).contains(&index.value())
         };
         self.document.revoked.ranges.iter().find(hit)
-    }
-}
-
-fn is_in_time(cosigned: Result<VerifiedCosignature, CosignatureError>, freshness: Freshness) -> bool {
-    match (cosigned, freshness) {
-        (Ok(_), Freshness::Any) => true,
-        (Ok(cosignature), Freshness::At(now)) => cosignature.time() <= now.saturating_add(CLOCK_TOLERANCE),
-        (Err(_), _) => false,
     }
 }
 

@@ -58,10 +58,14 @@ impl Fixture {
     }
 
     fn advance(&self, offer: &LogState) -> Result<u64, HeadRefused> {
+        self.advance_as(Standing::Counts, offer)
+    }
+
+    fn advance_as(&self, standing: Standing, offer: &LogState) -> Result<u64, HeadRefused> {
         let heads = self.heads();
         let known = heads.known(&self.log());
         heads
-            .advance(&self.log(), known.as_ref(), offer)
+            .advance(&self.log(), known.as_ref(), offer, |_| standing)
             .map(|head| head.size().value())
     }
 
@@ -230,7 +234,37 @@ fn a_build_that_began_earlier_does_not_put_the_remembered_head_back() {
     let known_earlier = heads.known(&log.log());
     log.advance(&log.offer(&log.tree, 3, 9)).unwrap();
     heads
-        .advance(&log.log(), known_earlier.as_ref(), &log.offer(&log.tree, 3, 7))
+        .advance(&log.log(), known_earlier.as_ref(), &log.offer(&log.tree, 3, 7), |_| {
+            Standing::Counts
+        })
         .unwrap();
     assert_eq!(log.known(), Some(9));
+}
+
+// Who has the log's key and no witness could else make clients refuse what everybody else has.
+#[test]
+fn a_head_that_does_not_count_is_not_remembered_and_is_refused_where_it_contradicts() {
+    let log = Fixture::new();
+    log.advance(&log.offer(&log.tree, 0, 3)).unwrap();
+    let shown = log.advance_as(Standing::DoesNotCount, &log.offer(&log.tree, 3, 7));
+    assert_eq!(shown.unwrap(), 7);
+    assert_eq!(log.known(), Some(3));
+    let refused = log.advance_as(Standing::DoesNotCount, &log.offer(&fork(), 3, 3));
+    assert!(matches!(refused, Err(HeadRefused::Contradicts { .. })), "{refused:?}");
+    assert_eq!(log.advance(&log.offer(&log.tree, 3, 9)).unwrap(), 9);
+}
+
+// A stolen key of a log that has ended.
+#[test]
+fn a_head_after_the_end_of_a_log_is_refused_and_the_last_one_counts_whatever_was_seen_meanwhile() {
+    let log = Fixture::new();
+    log.advance(&log.offer(&log.tree, 0, 7)).unwrap();
+    let refused = log.advance_as(Standing::AfterItsEnd, &log.offer(&log.tree, 7, 9));
+    assert!(
+        matches!(refused, Err(HeadRefused::AfterItsEnd { size: 9, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(log.known(), Some(7));
+    assert_eq!(log.advance_as(Standing::Last, &log.offer(&log.tree, 7, 3)).unwrap(), 3);
+    assert!(log.evidence().is_empty());
 }

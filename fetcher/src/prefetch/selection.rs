@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_policy::digest::{PlanId, UnitKey};
 use sealift_policy::document::UnitDocument;
+use sealift_policy::log::VerifiedCheckpoint;
 use sealift_policy::log::signatures::InMemory;
-use sealift_policy::trust::{Rejection, TrustPolicy};
+use sealift_policy::trust::{Freshness, Rejection, TrustPolicy};
 use sealift_policy::wire::{LogState, LookupResponse, PlanHint, UnitRecord};
 
 use super::deposit::Deposit;
@@ -16,7 +17,7 @@ use super::found::{Alarm, Fetched};
 use super::offer::{self, AcceptedHeads, Offer, RefusedOffer};
 use super::present::is_usable;
 use super::{Order, chain};
-use crate::heads::{HeadRefused, Heads, Log};
+use crate::heads::{HeadRefused, Heads, Log, Standing};
 use crate::run;
 
 /// Units that one plan may name. Honest stores name one as a rule, some where build scripts or compilers differ, and many
@@ -34,15 +35,16 @@ pub(super) struct Selection {
     pub(super) hints: Vec<PlanHint>,
 }
 
-/// The heads that extend what was seen before. One that does not ends the prefetch: the source is not to be used.
+/// The heads that extend what was seen before. A log whose head does not is left out; the others are what they were.
 pub(super) fn accept_heads(
     order: &Order<'_>,
+    policy: &TrustPolicy,
     heads: &Heads,
     logs: &[Log],
     known: &AcceptedHeads,
     offered: &[LogState],
     fetched: &mut Fetched,
-) -> Result<AcceptedHeads, String> {
+) -> AcceptedHeads {
     let mut accepted = AcceptedHeads::new();
     for log in logs {
         let name = (log.operator.clone(), log.epoch);
@@ -52,7 +54,8 @@ pub(super) fn accept_heads(
         else {
             continue;
         };
-        match heads.advance(log, known.get(&name), offer) {
+        let standing = |head: &VerifiedCheckpoint| standing(policy, log, head);
+        match heads.advance(log, known.get(&name), offer, standing) {
             Ok(head) => {
                 accepted.insert(name, head);
             }
@@ -60,19 +63,29 @@ pub(super) fn accept_heads(
             Err(error) => {
                 let evidence = match &error {
                     HeadRefused::Contradicts { evidence, .. } => Some(evidence.clone()),
-                    HeadRefused::NotSigned { .. } | HeadRefused::Store { .. } => None,
+                    HeadRefused::NotSigned { .. } | HeadRefused::AfterItsEnd { .. } | HeadRefused::Store { .. } => None,
                 };
-                let what = error.to_string();
                 let alarm = Alarm {
-                    what: what.clone(),
+                    what: error.to_string(),
                     evidence,
                 };
                 fetched.raise(alarm, order.watch);
-                return Err(what);
             }
         }
     }
-    Ok(accepted)
+    accepted
+}
+
+/// What the policy says of a head at any time: how old it may be is asked of each unit.
+fn standing(policy: &TrustPolicy, log: &Log, head: &VerifiedCheckpoint) -> Standing {
+    let frozen = policy.frozen(&log.operator, log.epoch);
+    let counts = policy.check_checkpoint(&log.operator, log.epoch, head, Freshness::Any);
+    match (frozen, counts) {
+        (Some(frozen), Err(_)) if head.size() >= frozen.size => Standing::AfterItsEnd,
+        (Some(_), Ok(())) => Standing::Last,
+        (None, Ok(())) => Standing::Counts,
+        (_, Err(_)) => Standing::DoesNotCount,
+    }
 }
 
 /// The units to download, in cargo's order.

@@ -442,7 +442,7 @@ async fn strangers_do_not_count_toward_a_quorum() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_goes_back_ends_the_prefetch_with_evidence() {
+async fn a_log_whose_head_goes_back_is_left_out_with_evidence() {
     let world = World::with_units().await;
     world.fetch().await;
     fs_err::remove_dir_all(world.user.path().join("v1/plans")).unwrap();
@@ -451,8 +451,6 @@ async fn a_head_that_goes_back_ends_the_prefetch_with_evidence() {
     fork.alpha.signer = world.alpha.signer.clone();
     fork.publish(unit("other", "lib"), &[0]);
     world.serve_forged(|answer| answer.logs[0] = fork.alpha.state(0));
-    let lookups = |world: &World| world.served.lock().unwrap().fetched.len();
-    let before = lookups(&world);
     let fetched = world.fetch().await;
     assert!(
         fetched.alarms[0].what.contains("1 leaves after 3 were seen"),
@@ -460,17 +458,37 @@ async fn a_head_that_goes_back_ends_the_prefetch_with_evidence() {
         fetched.alarms
     );
     assert!(fetched.alarms[0].evidence.as_ref().is_some_and(|path| path.is_file()));
-    assert_eq!(lookups(&world), before, "the source is left alone");
+    assert_eq!(fetched.alarms.len(), 1);
     drop(younger);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_of_another_key_ends_the_prefetch() {
+async fn a_log_with_a_head_of_another_key_is_left_out_and_the_other_operator_counts() {
     let world = World::with_units().await;
     let other = World::with_units().await;
     world.serve_forged(|answer| answer.logs[0] = other.alpha.state(0));
     let fetched = world.fetch().await;
-    assert_eq!((fetched.alarms.len(), fetched.event.fetched), (1, 0));
+    assert_eq!((fetched.alarms.len(), fetched.event.fetched), (1, 2), "{:?}", fetched.event);
+    assert_eq!(fetched.event.rejected, 1, "the one that both must vouch for");
+}
+
+// A stolen key of a log that the policy has ended: loud, and no harm to what the other operators made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_signed_after_the_end_of_its_log_raises_an_alarm_and_is_not_remembered() {
+    let world = World::with_units().await;
+    let ended = world.policy_with(|document| {
+        let alpha = document.operators.iter_mut().find(|one| one.name.as_str() == "alpha");
+        let empty = json!({"size": 0, "root": EMPTY_ROOT});
+        alpha.unwrap().logs[0].frozen = Some(serde_json::from_value(empty).unwrap());
+    });
+    for _ in 0..2 {
+        let fetched = world.fetch_as(&ended, NOW).await;
+        assert_eq!(fetched.alarms.len(), 1, "{:?}", fetched.alarms);
+        let what = &fetched.alarms[0].what;
+        assert!(what.contains("3 leaves was signed although"), "{what}");
+        fs_err::remove_dir_all(world.user.path().join("v1/plans")).unwrap();
+    }
+    assert!(!world.user.path().join("v1/heads/alpha").join("1").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

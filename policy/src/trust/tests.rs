@@ -429,9 +429,9 @@ fn asks_for(key: &str) -> WitnessPolicy {
     format!("witness w {key}\nquorum w\n").parse().unwrap()
 }
 
-// T17
+// T17; and a head that was signed for days to come, cosigned today and shown then, is old by the witnesses' clocks.
 #[test]
-fn a_cosignature_from_the_future_does_not_count() {
+fn a_cosignature_from_the_future_does_not_count_nor_one_from_too_long_ago() {
     use ed25519_dalek::Signer as _;
 
     let mut world = World::new(Class::Library);
@@ -476,6 +476,9 @@ fn a_cosignature_from_the_future_does_not_count() {
         "known, and from the future"
     );
     assert!(not_witnessed(verify(&world, &cosigned(NOW + CLOCK_TOLERANCE + 1), NOW)));
+    let longest = world.policy.max_checkpoint_age_seconds;
+    assert!(verify(&world, &cosigned(NOW - longest), NOW).is_ok());
+    assert!(not_witnessed(verify(&world, &cosigned(NOW - longest - 1), NOW)));
     let another = WitnessSigner::generate("witness".parse().unwrap(), &mut rand_core::OsRng);
     world.policy.witness_policy = asks_for(&another.verifier().to_string());
     assert!(

@@ -53,6 +53,8 @@ pub const CARGO: &str = "CARGO";
 pub const CARGO_HOME: &str = "CARGO_HOME";
 /// cargo's folder for what it builds on the way, where that is not the target folder.
 pub const CARGO_BUILD_BUILD_DIR: &str = "CARGO_BUILD_BUILD_DIR";
+/// The flags with which cargo compiles for the target, as it tells build scripts.
+pub const CARGO_ENCODED_RUSTFLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
 /// What cargo runs in front of rustc for the workspace's own crates.
 pub const RUSTC_WORKSPACE_WRAPPER: &str = "RUSTC_WORKSPACE_WRAPPER";
 /// cargo's target folder.

@@ -467,7 +467,7 @@ const CODEGEN_OPTIONS: &[&str] = &[
 ];
 
 /// Codegen options that only concern linking: which linker, and what it is told.
-const LINK_OPTIONS: &[&str] = &[
+pub(crate) const LINK_OPTIONS: &[&str] = &[
     "default-linker-libraries",
     "link-arg",
     "link-args",

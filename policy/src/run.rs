@@ -5,7 +5,9 @@
 //! | the script's unit key | yes | its sources, dependencies and compiler; not its bytes, which depend on the linker |
 //! | package name, version, SHA-256 of the `.crate` | yes | the folder in which it runs; the caller checked the files against the archive |
 //! | the compiler | yes | a script may ask it what it can |
-//! | `TARGET`, `HOST`, `PROFILE`, `OPT_LEVEL`, `DEBUG`, `CARGO_FEATURE_*`, `CARGO_CFG_*`, `CARGO_PKG_*`, `CARGO_MANIFEST_LINKS`, `CARGO_ENCODED_RUSTFLAGS`, `RUSTC_LINKER`, `RUSTC_WORKSPACE_WRAPPER`, `RUSTC_BOOTSTRAP` | yes | what cargo tells it |
+//! | `TARGET`, `HOST`, `PROFILE`, `OPT_LEVEL`, `DEBUG`, `CARGO_FEATURE_*`, `CARGO_CFG_*`, `CARGO_PKG_*`, `CARGO_MANIFEST_LINKS`, `RUSTC_WORKSPACE_WRAPPER`, `RUSTC_BOOTSTRAP` | yes | what cargo tells it |
+//! | `CARGO_ENCODED_RUSTFLAGS` | but lints and what goes to the linker | the cc crate hands some of the compiler's options on to C compilers, and none of those; no script on the list looks at it |
+//! | `RUSTC_LINKER` | no | the cc crate looks at it for another target only, for which scripts that compile C have no shared runs; no script on the list does |
 //! | `DEP_*` | yes, with paths replaced | what the scripts of packages that it depends on said. A path into their `OUT_DIR` or sources becomes one with the digest of what lies there; any other has no key |
 //! | `OUT_DIR`, `CARGO_MANIFEST_DIR`, `CARGO_MANIFEST_PATH` | no | where things lie |
 //! | `RUSTC`, `RUSTDOC`, `CARGO`, `RUSTC_WRAPPER` | no | where programs lie; what the compiler is, is in the key, and the others change nothing |
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical;
 use crate::digest::{Digest, UnitKey};
+use crate::invocation::LINK_OPTIONS;
 use crate::key::{Compiler, MalformedKeyDocument, Package};
 use crate::reviewed::{self, Reviewed};
 
@@ -119,7 +122,7 @@ impl RunDocument {
 /// Whether a variable of a build script's environment is in the key of its run.
 pub fn env_counts(name: &str) -> bool {
     const PREFIXES: [&str; 4] = ["CARGO_CFG_", "CARGO_FEATURE_", "CARGO_PKG_", "DEP_"];
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 9] = [
         "CARGO_ENCODED_RUSTFLAGS",
         "CARGO_MANIFEST_LINKS",
         "DEBUG",
@@ -127,16 +130,74 @@ pub fn env_counts(name: &str) -> bool {
         "OPT_LEVEL",
         "PROFILE",
         "RUSTC_BOOTSTRAP",
-        "RUSTC_LINKER",
         "RUSTC_WORKSPACE_WRAPPER",
         "TARGET",
     ];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
 }
 
+/// `CARGO_ENCODED_RUSTFLAGS` without what means nothing to a script: lints, and what is for the linker.
+pub fn rustflags_that_count(encoded: &str) -> String {
+    const LINTS: [&str; 5] = ["allow", "warn", "deny", "forbid", "cap-lints"];
+    let is_lint = |flag: &str| {
+        let short = ["-A", "-W", "-D", "-F"].iter().any(|short| flag.starts_with(short));
+        let long = flag.strip_prefix("--").and_then(|long| long.split('=').next());
+        short || long.is_some_and(|long| LINTS.contains(&long))
+    };
+    let is_of_linker = |option: &str| LINK_OPTIONS.contains(&option.split('=').next().unwrap_or_default());
+    let mut counting = vec![];
+    let mut flags = encoded.split(SEPARATOR);
+    while let Some(flag) = flags.next() {
+        // With their value in the next one.
+        let takes_next = matches!(flag, "-A" | "-W" | "-D" | "-F" | "-C" | "--codegen")
+            || (flag.starts_with("--") && LINTS.contains(&&flag[2..]));
+        let value = if takes_next { flags.next() } else { None };
+        let option = match flag {
+            "-C" | "--codegen" => value,
+            _ => flag.strip_prefix("-C").or_else(|| flag.strip_prefix("--codegen=")),
+        };
+        if !is_lint(flag) && !option.is_some_and(is_of_linker) {
+            counting.extend([Some(flag), value].into_iter().flatten());
+        }
+    }
+    counting.join(SEPARATOR)
+}
+
+/// Between two flags.
+const SEPARATOR: &str = "\u{1f}";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lints_and_linkers_are_no_inputs_of_a_script() {
+        let counting = |flags: &str| rustflags_that_count(&flags.replace(' ', SEPARATOR)).replace(SEPARATOR, " ");
+        for moot in [
+            "-D warnings",
+            "-Dwarnings --cap-lints=warn",
+            "--deny warnings --forbid=unsafe_code",
+            "-C link-arg=-fuse-ld=lld -Clinker=clang",
+            "--codegen link-args=-s --codegen=rpath",
+        ] {
+            assert_eq!(counting(moot), "", "{moot}");
+        }
+        for all in [
+            "",
+            "-C target-cpu=native",
+            "-Ctarget-feature=+avx2 --cfg x",
+            "-C linker-plugin-lto -Clto=fat",
+            "-Z branch-protection=bti -L /x",
+            "-C",
+            "--made-up -O",
+        ] {
+            assert_eq!(counting(all), all);
+        }
+        assert_eq!(
+            counting("-C force-frame-pointers=yes -D warnings -C linker=x --cfg tokio_unstable"),
+            "-C force-frame-pointers=yes --cfg tokio_unstable"
+        );
+    }
 
     #[test]
     fn a_run_is_reviewed_for_the_systems_that_were_looked_at_and_no_very_processor() {
@@ -181,7 +242,6 @@ mod tests {
             "CARGO_CFG_UNIX",
             "CARGO_PKG_NAME",
             "DEP_Z_INCLUDE",
-            "RUSTC_LINKER",
             "CARGO_ENCODED_RUSTFLAGS",
             "RUSTC_WORKSPACE_WRAPPER",
         ] {
@@ -193,6 +253,7 @@ mod tests {
             "OUT_DIR",
             "CARGO_MANIFEST_DIR",
             "RUSTC",
+            "RUSTC_LINKER",
             "CARGO",
             "PATH",
             "HOME",

@@ -59,6 +59,15 @@ fn a_new_user_fetches_runs_and_starts_no_c_compiler() {
             "{}",
             fs_err::read_to_string(&noted).unwrap_or_default()
         );
+        // Lints and another linker are nothing to a script.
+        let elsewhere = person.folder().join("with-flags");
+        let built = build(&[
+            ("RUSTFLAGS", "-D warnings -C link-arg=-fuse-ld=lld"),
+            ("CARGO_TARGET_DIR", elsewhere.to_str().expect("UTF-8")),
+        ]);
+        assert_nearly_all_hit(&built);
+        assert_eq!(outcome(&built, RUN).outcome, Outcome::HitFetched);
+        assert!(!noted.exists());
         // Flags of one's own are one's own: the script runs here, and what it makes is used.
         let built = build(&[("CFLAGS", "-DOWN_FLAG")]);
         assert_eq!(built.cargo.stdout, SHA_OF_ABC);

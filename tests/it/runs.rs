@@ -369,6 +369,10 @@ fn a_stored_run_that_is_not_one_is_refused_at_each_use() {
         (0, b"cargo::rustc-link-arg=-s\n".to_vec()),
         (0, b"cargo::made-up=1\n".to_vec()),
         (0, b"cargo:rustc-link-search=native=/usr/lib\n".to_vec()),
+        (0, b"cargo::rustc-env=LD_PRELOAD=/cargo/out-dir/x.so\n".to_vec()),
+        (0, b"cargo::metadata=include=/tmp/elsewhere\n".to_vec()),
+        // Its manifest does not say how that was set.
+        (0, b"cargo::rerun-if-env-changed=LEFT_OUT\n".to_vec()),
         (1, hostile_archive(tar::EntryType::Symlink, "link", file.to_str())),
         (1, hostile_archive(tar::EntryType::Link, "link", file.to_str())),
         (1, hostile_archive(tar::EntryType::Fifo, "fifo", None)),

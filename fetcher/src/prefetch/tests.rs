@@ -468,7 +468,12 @@ async fn a_log_with_a_head_of_another_key_is_left_out_and_the_other_operator_cou
     let other = World::with_units().await;
     world.serve_forged(|answer| answer.logs[0] = other.alpha.state(0));
     let fetched = world.fetch().await;
-    assert_eq!((fetched.alarms.len(), fetched.event.fetched), (1, 2), "{:?}", fetched.event);
+    assert_eq!(
+        (fetched.alarms.len(), fetched.event.fetched),
+        (1, 2),
+        "{:?}",
+        fetched.event
+    );
     assert_eq!(fetched.event.rejected, 1, "the one that both must vouch for");
 }
 

@@ -3,12 +3,14 @@
 //! Owns looking at both before anything is written, at each use, whoever vouches for them.
 //! Must not know why the run may be used.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use fs_err as fs;
 use sealift_policy::manifest::Role;
 use sealift_policy::remap;
+use sealift_policy::run::env_counts;
 use sealift_policy::run::stdout::NotShared;
 
 use super::Run;
@@ -26,6 +28,8 @@ pub enum NotRestored {
     Tree(#[from] Refused),
     #[error("its text is refused")]
     Text(#[from] NotShared),
+    #[error("its text declares to have read `{0}`, and its manifest does not say how that was set")]
+    Undeclared(String),
     #[error("it prints too much")]
     TooLong,
     #[error("an output is missing")]
@@ -41,7 +45,11 @@ pub fn restore(run: &Run, unit: &Reusable) -> Result<(), NotRestored> {
         found.map(|(_, path)| path.as_path()).ok_or(NotRestored::Missing)
     };
     let printed = read(blob(Role::Stdout)?)?;
-    run.instructions(&printed)?;
+    let instructions = run.instructions(&printed)?;
+    let said: BTreeSet<_> = unit.manifest().env_deps.iter().map(|dep| &dep.name).collect();
+    if let Some(name) = (instructions.env.iter()).find(|name| !env_counts(name) && !said.contains(name)) {
+        return Err(NotRestored::Undeclared(name.clone()));
+    }
     archive::unpack(blob(Role::OutDir)?, &run.out_dir, |content| run.local_file(content))?;
     let printed = String::from_utf8(printed).map_err(|_| NotShared::NotUtf8)?;
     io::stdout()

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sealift_policy::run::{OTHER_OUT_DIR, OTHER_PACKAGE, env_counts};
+use sealift_policy::run::{OTHER_OUT_DIR, OTHER_PACKAGE, env_counts, rustflags_that_count};
 
 use super::NoRun;
 use crate::call::NotHandled;
@@ -33,6 +33,8 @@ pub(super) fn by_cargo(store: &Store, package_root: &Path, out_dir: &Path) -> Re
                 true => Err(NoRun::Folder(name.to_owned())),
                 false => Ok(value),
             })?
+        } else if name == env::CARGO_ENCODED_RUSTFLAGS {
+            rustflags_that_count(&value)
         } else {
             value
         };

@@ -33,19 +33,15 @@ pub enum NotShared {
     Always(String),
 }
 
-/// Instructions whose value names no file.
-const PLAIN: [&str; 5] = [
-    "rustc-link-lib",
-    "rustc-cfg",
-    "rustc-check-cfg",
-    "rustc-env",
-    "metadata",
-];
+/// Instructions of the new form whose value means nothing but itself. A variable of the compiler's is not among them: it
+/// may be one that loads code (`LD_PRELOAD`), and no script on the list sets any.
+const PLAIN: [&str; 4] = ["rustc-link-lib", "rustc-cfg", "rustc-check-cfg", "metadata"];
 
 /// Instructions of the old form that are not metadata; what is not among them is, as for cargo.
-const REFUSED: [&str; 12] = [
+const REFUSED: [&str; 13] = [
     "error",
     "rustc-cdylib-link-arg",
+    "rustc-env",
     "rustc-flags",
     "rustc-link-arg",
     "rustc-link-arg-bin",
@@ -111,15 +107,16 @@ pub fn check(output: &[u8], package: &str) -> Result<Instructions, NotShared> {
                     return Err(NotShared::Path(path.to_owned()));
                 }
             }
-            // Where every Linux has its headers, which is all that it means to say so.
-            "include" if !is_new && value == "/usr/include" => {}
-            _ if value.starts_with('/') && !is_below(value, OUT_DIR) && !is_below(value, package) => {
-                return Err(NotShared::Path(value.to_owned()));
-            }
             name if PLAIN.contains(&name) => {}
             name if is_new || REFUSED.contains(&name) || name.starts_with("rustc-link-arg") => return Err(refused()),
             // Metadata of the old form.
             _ => {}
+        }
+        let names_files = !matches!(name, "rerun-if-env-changed" | "rerun-if-changed" | "rustc-link-search")
+            // Where every Linux has its headers, which is all that it means to say so.
+            && (is_new || (name, value) != ("include", "/usr/include"));
+        if names_files && let Some(path) = foreign_path(value, package) {
+            return Err(NotShared::Path(path.to_owned()));
         }
     }
     Ok(instructions)
@@ -136,6 +133,23 @@ fn is_file_of_package(path: &str, package: &str) -> bool {
 fn is_below(path: &str, folder: &str) -> bool {
     let below = path.strip_prefix(folder);
     below.is_some_and(|below| (below.is_empty() || below.starts_with('/')) && below.split('/').all(|part| part != ".."))
+}
+
+/// An absolute path in a value, alone or in a list, after a name or a compiler's option, that is not of the package or
+/// `OUT_DIR`.
+fn foreign_path<'a>(value: &'a str, package: &str) -> Option<&'a str> {
+    let continues = |c: char| c.is_alphanumeric() || "._-+@~/".contains(c);
+    value.match_indices('/').find_map(|(at, _)| {
+        let (before, path) = value.split_at(at);
+        let after_option = ["-I", "-L", "-isystem", "-B"]
+            .iter()
+            .any(|option| before.ends_with(option));
+        if before.chars().next_back().is_some_and(continues) && !after_option {
+            return None;
+        }
+        let path = &path[..path.find(|c| !continues(c)).unwrap_or(path.len())];
+        (!is_below(path, OUT_DIR) && !is_below(path, package)).then_some(path)
+    })
 }
 
 /// Every canonical path in a line must be one that each machine can spell: of the run's own package or `OUT_DIR`.
@@ -173,7 +187,8 @@ mod tests {
              cargo:rerun-if-changed=crypto/x.c\ncargo:rerun-if-changed={PACKAGE}/build.rs\n\
              cargo:rustc-link-search=native=/cargo/out-dir\ncargo::rustc-link-search=/cargo/out-dir/lib\n\
              cargo:rustc-link-lib=static=ring_core\ncargo:root=/cargo/out-dir\ncargo:include={PACKAGE}/include\n\
-             cargo:include=/usr/include\ncargo::metadata=version=1\ncargo::rustc-check-cfg=cfg(x)\n\
+             cargo:include=/usr/include\ncargo::metadata=version=1\n\
+             cargo:include=/cargo/out-dir/include;{PACKAGE}/include\ncargo:cflags=-I/cargo/out-dir/include -Da/b=c\ncargo::rustc-check-cfg=cfg(x)\n\
              cargo:warning=CFLAGS: -ffile-prefix-map=/cargo/registry/1=/cargo/registry/1\n"
         );
         let instructions = verdict(&text).unwrap();
@@ -236,6 +251,8 @@ mod tests {
             "cargo::rustc-link-arg=-Wl,x",
             "cargo:rustc-link-arg-bins=x",
             "cargo:rustc-flags=-L /",
+            "cargo::rustc-env=LD_PRELOAD=/cargo/out-dir/x.so",
+            "cargo:rustc-env=X=1",
             "cargo::error=x",
             "cargo::rerun-if-env-changed",
             "  cargo:rustc-cdylib-link-arg=x",
@@ -263,6 +280,13 @@ mod tests {
             "cargo:root=/usr/include",
             "cargo::include=/usr/include",
             "include=/usr/include",
+            "cargo:include=/usr/include:/opt/x",
+            "cargo::metadata=include=/tmp/evil",
+            "cargo::metadata=include=/cargo/out-dir/include,/tmp/evil",
+            "cargo:cflags=-I/tmp/evil",
+            "cargo:cflags=-DX -isystem/tmp/evil -I/cargo/out-dir",
+            "cargo:cflags=\"/tmp/evil\"",
+            "cargo:root=/cargo/out-dir/../../tmp",
         ] {
             assert!(verdict(line).is_err(), "{line}");
         }

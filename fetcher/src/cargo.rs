@@ -11,4 +11,4 @@ mod settings;
 pub(crate) use command::{CargoCommand, display};
 pub(crate) use plan::{NoPlan, Surroundings, plan, program};
 pub(crate) use process::Process;
-pub(crate) use settings::{Network, Settings, configured_wrapper};
+pub(crate) use settings::{Network, Settings, below_config, configured_wrapper, is_relative_path};

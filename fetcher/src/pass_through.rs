@@ -26,10 +26,15 @@ pub struct Given {
 }
 
 impl Given {
-    /// Becomes the program, through the next wrapper if there is one. Returns only on failure.
+    /// Becomes the program, through the next wrapper if there is one and it can be started. Returns only on failure.
     pub fn exec(&self, next: Option<&OsStr>) -> ExitCode {
         let mut command = self.command(next);
-        let error = command.exec();
+        let mut error = command.exec();
+        // One that is gone costs what it would have saved.
+        if next.is_some() && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) {
+            command = self.command(None);
+            error = command.exec();
+        }
         messages::print(&format!(
             "error: sealift: failed to run `{}`: {error}",
             Path::new(command.get_program()).display()

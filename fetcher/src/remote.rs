@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, NoProxy, Proxy, RequestBuilder, Response, StatusCode, Url, redirect};
 use sealift_policy::digest::UnitKey;
 use sealift_policy::layout::ObjectPath;
 use sealift_policy::provenance::bundle::MAX_BUNDLE;
@@ -119,7 +119,9 @@ impl Remote {
             .redirect(redirect::Policy::none())
             .connect_timeout(limits.connect);
         if let Some(proxy) = &network.proxy {
-            client = client.proxy(Proxy::all(with_scheme(proxy)).map_err(RemoteError::Client)?);
+            let proxy = Proxy::all(with_scheme(proxy)).map_err(RemoteError::Client)?;
+            // As for curl, whoever names the proxy.
+            client = client.proxy(proxy.no_proxy(NoProxy::from_env()));
         }
         if let Some(path) = &network.authorities {
             client = client.tls_certs_merge(authorities(path)?);

@@ -114,6 +114,10 @@ fn a_wrapper_that_was_there_comes_next() {
     assert_eq!(next(&[("RUSTC_WRAPPER", "")]), "next: none");
     assert_eq!(next(&[("RUSTC_WRAPPER", "/opt/sealift-rustc")]), "next: none");
     assert_eq!(next(&[("CARGO_BUILD_RUSTC_WRAPPER", "mbx")]), "next: mbx");
+    // It is run in other folders.
+    let here = user.folder.path().canonicalize().unwrap();
+    let whole = format!("next: {}", here.join("tools/wrap").display());
+    assert_eq!(next(&[("RUSTC_WRAPPER", "tools/wrap")]), whole);
     assert_eq!(
         next(&[("RUSTC_WRAPPER", "sccache"), ("SEALIFT_NEXT_WRAPPER", "kache")]),
         "next: kache"
@@ -227,6 +231,12 @@ fn set_up_keeps_another_wrapper_only_when_asked() {
         fs_err::read_to_string(&config).unwrap(),
         "build.rustc-wrapper = \"sccache\"\n"
     );
+    // A relative path is one of cargo's configuration, and the wrapper is run elsewhere.
+    fs_err::write(&config, "build.rustc-wrapper = \"tools/wrap\"\n").unwrap();
+    assert!(user.run(&["setup", "--keep-wrapper"]).status.success());
+    let sealift = fs_err::read_to_string(user.folder.path().join(".config/sealift/config.toml")).unwrap();
+    let whole = user.folder.path().join("tools/wrap");
+    assert!(sealift.contains(&format!("next-wrapper = {whole:?}")), "{sealift}");
 }
 
 #[test]

@@ -64,6 +64,38 @@ fn a_configured_wrapper_works_as_cargo_documents_and_a_workspace_wrapper_beside_
 }
 
 #[test]
+fn another_wrapper_is_found_by_a_path_of_its_configuration_and_done_without_where_it_is_gone() {
+    let person = Person::with(Project::Greeter);
+    let called = person.folder().join("called");
+    let tools = person.project.join("tools");
+    fs_err::create_dir_all(&tools).expect("made");
+    let _ = script(
+        &tools.join("wrap"),
+        &format!("touch '{}'\nexec \"$@\"", called.display()),
+    );
+    let config = person.project.join(".cargo/config.toml");
+    fs_err::create_dir_all(config.parent().expect("a folder")).expect("made");
+    fs_err::write(&config, "[build]\nrustc-wrapper = \"tools/wrap\"\n").expect("written");
+    let below = person.project.join("src");
+    let build = |through| Build::new(&below, &person.folder().join("below"), through, ["build", "-v"]);
+    let built = person.run(&build(Through::Sealift));
+    assert!(built.units.compiled() > 0 && called.exists());
+    assert_nothing_done(&person.run(&build(Through::Sealift)));
+
+    let gone = person.command(Through::Wrapper, ["build", "-v"]);
+    let gone = gone.env("SEALIFT_NEXT_WRAPPER", person.folder().join("gone"));
+    assert_silent(&person.run(&gone));
+    let off = Build::new(
+        &person.project,
+        &person.folder().join("off"),
+        Through::Wrapper,
+        ["build", "-v"],
+    );
+    let off = off.env("SEALIFT_NEXT_WRAPPER", person.folder().join("gone"));
+    assert_silent(&person.run(&off.env("SEALIFT", "off")));
+}
+
+#[test]
 fn a_wrapper_that_is_replaced_during_a_build_ends_it_well() {
     let mut person = Person::with(Project::Greeter);
     let wrapper = person.folder().join("bin/sealift-rustc");

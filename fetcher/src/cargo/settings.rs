@@ -3,7 +3,7 @@
 //! Must not know what the answers are used for.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -75,10 +75,36 @@ impl Settings {
     }
 }
 
-/// The wrapper that cargo's configuration names, if any.
-pub(crate) fn configured_wrapper(env: &Env) -> Option<String> {
-    let Settings(settings) = Settings::of(&Surroundings::here(env));
-    Some(settings.get("build")?.get("rustc-wrapper")?.as_str()?.to_owned())
+/// The wrapper that cargo's configuration names, if any: as a name to search for, or by its own path.
+pub(crate) fn configured_wrapper(env: &Env) -> Option<PathBuf> {
+    const KEY: &str = "build.rustc-wrapper";
+    let there = Surroundings::here(env);
+    let Settings(settings) = Settings::of(&there);
+    let wrapper = Path::new(settings.get("build")?.get("rustc-wrapper")?.as_str()?);
+    if !is_relative_path(wrapper) {
+        return Some(wrapper.to_owned());
+    }
+    let output = there
+        .question()
+        .args(["-Zunstable-options", "config", "get", "--show-origin", KEY])
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    // `build.rustc-wrapper = "tools/wrap" # /home/me/project/.cargo/config.toml`
+    let (_, origin) = text.trim_end().rsplit_once(" # ")?;
+    Some(below_config(Path::new(origin), wrapper))
+}
+
+/// Whether cargo takes this for a path, and not for a name that is searched for, and it is relative.
+pub(crate) fn is_relative_path(program: &Path) -> bool {
+    program.is_relative() && program.components().count() > 1
+}
+
+/// What a relative path in a configuration file means: cargo takes it from the folder in which the file's folder lies.
+pub(crate) fn below_config(file: &Path, path: &Path) -> PathBuf {
+    let folder = file.parent().and_then(Path::parent);
+    folder.map_or_else(|| path.to_owned(), |folder| folder.join(path))
 }
 
 #[cfg(test)]

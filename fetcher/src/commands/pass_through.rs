@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 
@@ -89,13 +89,19 @@ fn untold_alarm(store: &Path, build: BuildId) -> Option<String> {
     prefetch.may_tell().then_some(alarm)
 }
 
-/// The wrapper that cargo would use without us, by cargo's own order: an empty variable means none.
+/// The wrapper that cargo would use without us, by cargo's own order: an empty variable means none. It is run in other
+/// folders than this one.
 fn other_wrapper(env: &Env) -> Option<OsString> {
     let variable = env
         .raw(env::RUSTC_WRAPPER)
-        .or_else(|| env.raw(env::CARGO_BUILD_RUSTC_WRAPPER));
-    let other = variable.or_else(|| cargo::configured_wrapper(env).map(OsString::from))?;
-    (!other.is_empty() && !is_ours(Path::new(&other))).then_some(other)
+        .or_else(|| env.raw(env::CARGO_BUILD_RUSTC_WRAPPER))
+        .map(PathBuf::from);
+    let variable = variable.map(|wrapper| match std::env::current_dir() {
+        Ok(here) if cargo::is_relative_path(&wrapper) => here.join(wrapper),
+        _ => wrapper,
+    });
+    let other = variable.or_else(|| cargo::configured_wrapper(env))?;
+    (!other.as_os_str().is_empty() && !is_ours(&other)).then(|| other.into())
 }
 
 /// Puts the wrapper where cargo looks for one; a wrapper that was there gets what Sealift does not handle.

@@ -14,6 +14,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 use super::context::Context;
 use super::pass_through::is_ours;
 use super::{Exit, SetupArgs};
+use crate::cargo::{below_config, is_relative_path};
 use crate::config::{CONFIG_FILE, ConfigFile, TRUST_POLICY_FILE, TUF_ROOT_FILE};
 use crate::env;
 use crate::report::shell::{self, Shell, Verbosity};
@@ -102,6 +103,12 @@ fn plan(context: &Context, args: &SetupArgs, folder: &Path, shell: Shell) -> any
         );
         config.url = Some(url);
     }
+    // It is run in other folders than cargo's, for which a relative path was meant.
+    let displaced = displaced.map(|displaced| {
+        let path = Path::new(&displaced);
+        let whole = is_relative_path(path).then(|| below_config(&cargo_config, path).into_os_string().into_string());
+        whole.and_then(Result::ok).unwrap_or(displaced)
+    });
     config.next_wrapper = displaced.or(config.next_wrapper);
     let mut changes = Vec::new();
     let root = args

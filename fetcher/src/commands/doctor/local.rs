@@ -85,7 +85,7 @@ fn hook(context: &Context) -> Finding {
     // cargo itself knows of files that other files include, but not which file says so.
     let configured = match found.source {
         Some(_) => found.wrapper.clone(),
-        None => cargo::configured_wrapper(&context.env),
+        None => cargo::configured_wrapper(&context.env).map(|wrapper| wrapper.display().to_string()),
     };
     judge_hook(
         &found,

@@ -40,6 +40,9 @@ pub struct State {
     pub answer: (u64, u64),
     /// What looks like an attack, on one line.
     pub alarm: Option<String>,
+    /// Why nothing is believed, where the user or the keeper of the public store has to do something, on one line.
+    #[serde(default)]
+    pub notice: Option<String>,
 }
 
 /// What a prefetch does.
@@ -136,7 +139,7 @@ impl Prefetch {
         self.store.write(&self.file("state.json"), &text)
     }
 
-    /// Whether the caller is the first to tell the user of the alarm.
+    /// Whether the caller is the first to tell the user of the alarm or the notice.
     pub fn may_tell(&self) -> bool {
         let mut options = fs::OpenOptions::new();
         let told = options
@@ -192,6 +195,7 @@ impl State {
             stage: Stage::Done,
             answer: (0, 0),
             alarm: None,
+            notice: None,
         }
     }
 

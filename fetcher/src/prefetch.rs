@@ -111,6 +111,8 @@ pub(crate) enum Step<'a> {
     Downloaded,
     /// Something looks like an attack.
     Alarm(&'a Alarm),
+    /// Nothing is believed, for a reason that only somebody can mend.
+    Notice(&'a str),
 }
 
 /// Fetches what is missing. Never fails: what goes wrong is in the answer. May be dropped at any time: what it has

@@ -208,6 +208,7 @@ mod tests {
             stage,
             answer: (0, 0),
             alarm: None,
+            notice: None,
         };
         prefetch.set_state(&state).unwrap();
         Scene {

@@ -289,11 +289,14 @@ fn warn(config: &Config, call: &Call, miss: &Miss) -> Option<ExitCode> {
     config.strict.then_some(ExitCode::FAILURE)
 }
 
-/// Says, once for each build, what looked like an attack to the prefetch; with `SEALIFT_STRICT` that ends the build.
+/// Says, once for each build, what looked like an attack to the prefetch, or why it believed nothing; with
+/// `SEALIFT_STRICT` the first ends the build.
 fn tell_alarm(store: &Store, config: &Config) -> Option<ExitCode> {
     let prefetch = beside::running(store)?;
-    let alarm = prefetch.state()?.alarm?;
-    if config.strict {
+    let state = prefetch.state()?;
+    let is_alarm = state.alarm.is_some();
+    let alarm = state.alarm.or(state.notice)?;
+    if is_alarm && config.strict {
         messages::print(&format!("error: sealift: {alarm}"));
         return Some(ExitCode::FAILURE);
     }

@@ -79,6 +79,7 @@ impl Beside {
             stage: Stage::Planning,
             answer: (0, 0),
             alarm: None,
+            notice: None,
         };
         prefetch.set_state(&state)?;
         Ok(Self {
@@ -103,6 +104,7 @@ impl Watch for Beside {
             Step::Answering { received, expected } => self.say(|state| state.answer = (received, expected)),
             Step::Choosing => self.say(|state| state.stage = Stage::Choosing),
             Step::Downloading(_) => self.say(|state| state.stage = Stage::Fetching),
+            Step::Notice(notice) => self.say(|state| state.notice = Some(notice.to_owned())),
             Step::Alarm(alarm) => self.say(|state| {
                 // The first one says enough; the others are in the build's events.
                 state

@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
     let signals = Signals::new(PASSED_ON)?;
     let child = child.spawn().with_context(failed)?;
     let status = wait(child, signals)?;
-    let untold = build.and_then(|build| untold_alarm(store, build));
+    let untold = build.and_then(|build| untold(store, build));
     let events = build.and_then(|build| events::read(store, build).ok());
     let events = events.map(|build| build.events).unwrap_or_default();
     if context.env.non_empty(env::LOG).is_some() {
@@ -73,20 +73,31 @@ pub(super) fn run(context: &Context, words: Vec<OsString>) -> anyhow::Result<Exi
     if let Some(summary) = Tally::of(&events).summary() {
         shell.status("Sealift", summary);
     }
-    if let Some(alarm) = untold {
-        anyhow::ensure!(!context.config.strict, "{alarm}");
-        shell.warn(alarm);
+    match untold {
+        Some((alarm, Untold::Alarm)) if context.config.strict => anyhow::bail!("{alarm}"),
+        Some((what, _)) => shell.warn(what),
+        None => {}
     }
     gc::automatic(&context.config);
     Ok(as_cargo(status))
 }
 
-/// What looked like an attack to the prefetch and was not told by the wrapper, which saw all of its units arrive.
-fn untold_alarm(store: &Path, build: BuildId) -> Option<String> {
+/// What the prefetch has to say.
+enum Untold {
+    /// Something looked like an attack.
+    Alarm,
+    /// Nothing was believed.
+    Notice,
+}
+
+/// What the prefetch has to say and was not told by the wrapper, which saw all of its units arrive.
+fn untold(store: &Path, build: BuildId) -> Option<(String, Untold)> {
     let store = Store::open(store).ok()?;
     let prefetch = beside::wait_for(&store, build)?;
-    let alarm = prefetch.state()?.alarm?;
-    prefetch.may_tell().then_some(alarm)
+    let state = prefetch.state()?;
+    let alarm = state.alarm.map(|alarm| (alarm, Untold::Alarm));
+    let what = alarm.or(state.notice.map(|notice| (notice, Untold::Notice)))?;
+    prefetch.may_tell().then_some(what)
 }
 
 /// The wrapper that cargo would use without us, by cargo's own order: an empty variable means none. It is run in other

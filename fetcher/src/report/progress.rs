@@ -71,7 +71,7 @@ impl Watch for Progress {
             Step::LookingUp(units) => self.looking_up(units),
             Step::Downloading(units) => self.downloading(units),
             Step::Downloaded => self.bar.inc(1),
-            Step::Following | Step::Answering { .. } | Step::Choosing | Step::Alarm(_) => {}
+            Step::Following | Step::Answering { .. } | Step::Choosing | Step::Alarm(_) | Step::Notice(_) => {}
         }
     }
 }

@@ -305,6 +305,12 @@ async fn t22_no_forged_old_or_mixed_repository_brings_one_artefact() {
         assert_eq!(refused.alarms.len(), is_alarm, "{what}: {:?}", refused.event.problems);
         assert_eq!(scene.world.evidence(), is_alarm, "{what}");
         assert!(!refused.event.problems[0].contains('\n'), "{what}");
+        let notices = std::mem::take(&mut *scene.world.notices.lock().unwrap());
+        if what.starts_with("expired") {
+            assert_eq!(notices, refused.event.problems, "{what}");
+        } else if met == Met::Alarm {
+            assert_eq!(notices, [""; 0], "{what}");
+        }
     }
 }
 

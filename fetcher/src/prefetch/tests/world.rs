@@ -38,11 +38,15 @@ pub(super) const LIMITS: Limits = Limits {
     downloads: Duration::from_secs(2),
 };
 
-/// Watches nothing.
-struct Nobody;
+/// Hears what people are told although it is no alarm.
+struct Hears<'a>(&'a Mutex<Vec<String>>);
 
-impl Watch for Nobody {
-    fn step(&self, _: Step<'_>) {}
+impl Watch for Hears<'_> {
+    fn step(&self, step: Step<'_>) {
+        if let Step::Notice(notice) = step {
+            self.0.lock().unwrap().push(notice.to_owned());
+        }
+    }
 }
 
 /// An operator and its log.
@@ -136,6 +140,7 @@ pub(super) struct World {
     pub(super) served: Arc<Mutex<Served>>,
     pub(super) user: tempfile::TempDir,
     pub(super) require_provenance: bool,
+    pub(super) notices: Mutex<Vec<String>>,
     url: String,
 }
 
@@ -159,6 +164,7 @@ impl World {
             served,
             user: tempfile::tempdir().unwrap(),
             require_provenance: false,
+            notices: Mutex::default(),
             url,
         }
     }
@@ -303,7 +309,7 @@ impl World {
             now,
             require_provenance: self.require_provenance,
             network: &Network::default(),
-            watch: &Nobody,
+            watch: &Hears(&self.notices),
         };
         fetch(&order, &mut fetched).await;
         fetched

@@ -79,7 +79,7 @@ impl Captured {
     fn unit(&self, record: &Path) -> Result<Option<CapturedUnit>, String> {
         let text = fs_err::read(record).map_err(|error| error.to_string())?;
         let unit: LocalUnit = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        let (UnitOrigin::Compiled, Some(call)) = (unit.origin, unit.call) else {
+        let (UnitOrigin::Compiled { .. }, Some(call)) = (unit.origin, unit.call) else {
             return Ok(None);
         };
         let key_document = fs_err::read_to_string(self.contents.join(local::key_path(unit.unit_key)));

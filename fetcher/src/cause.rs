@@ -46,6 +46,7 @@ impl From<&Miss> for Caused {
             Miss::NotStored => Cause::Absent.into(),
             Miss::Late(_) => Cause::Late.into(),
             Miss::DamagedRecord(_) | Miss::DamagedOutput(_) => Cause::Damaged.into(),
+            Miss::OtherHostCode => Cause::OtherHostCode.into(),
             Miss::Env(name) => about(Cause::Environment, name),
             Miss::Baseline { .. } => Cause::OtherSystem.into(),
             Miss::Glibc { needed, .. } => about(Cause::OldGlibc, needed),

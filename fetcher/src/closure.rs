@@ -5,7 +5,7 @@
 //! against a folder that holds exactly its closure, under the recorded names.
 //! Must not know calls or keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -62,6 +62,12 @@ impl Closure {
     /// A library of this kind.
     pub fn find(&self, is_wanted: impl Fn(&OutputRecord) -> bool) -> Option<&OutputRecord> {
         self.0.values().find(|record| is_wanted(record))
+    }
+
+    /// The contents of all proc macros in it: rustc may have loaded any of them.
+    pub fn proc_macros(&self) -> BTreeSet<Digest> {
+        let macros = self.0.values().filter_map(|record| role(record, Role::ProcMacro));
+        macros.collect()
     }
 
     /// The digest of all object code in it: proc macros by their unit, since their linked bytes say nothing more, and so

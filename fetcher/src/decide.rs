@@ -4,10 +4,11 @@
 //! downloaded is verified again at each use, against the policy of now.
 //! Must not know how a unit is installed or compiled.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sealift_policy::digest::UnitKey;
+use sealift_policy::digest::{Digest, UnitKey};
 use sealift_policy::document::UnitDocument;
 use sealift_policy::key::Class;
 use sealift_policy::local::UnitOrigin;
@@ -63,6 +64,8 @@ pub enum Miss {
     DamagedRecord(#[source] MalformedManifest),
     #[error("its {0:?} output is missing from the local store or damaged")]
     DamagedOutput(Role),
+    #[error("a proc macro or build script that took part in making it is another program here")]
+    OtherHostCode,
     #[error("it was compiled with another value of `{0}`")]
     Env(String),
     #[error("it needs glibc {needed}, here is {}", .found.as_deref().unwrap_or("none that is known"))]
@@ -149,12 +152,15 @@ fn stored(
     (key, class): (UnitKey, Class),
     document: impl FnOnce() -> UnitDocument,
     roles: Option<&[Role]>,
+    by: impl FnOnce() -> BTreeSet<Digest>,
 ) -> Result<Reusable, Miss> {
     let unit = store.unit(key).ok_or(Miss::NotStored)?;
     store.mark_used(key);
     let mut trust_is_due = false;
     let trusted = match &unit.origin {
-        UnitOrigin::Compiled => {
+        // Whoever made it is not asked for here, but those who took part may have been revoked, and made anew, since.
+        UnitOrigin::Compiled { by: then } if *then != by() => return Err(Miss::OtherHostCode),
+        UnitOrigin::Compiled { .. } => {
             Trusted::Own(Manifest::from_canonical(unit.manifest.as_bytes()).map_err(Miss::DamagedRecord)?)
         }
         UnitOrigin::Fetched { proofs } => {
@@ -200,7 +206,9 @@ fn blobs(store: &Store, manifest: &Manifest) -> Result<Vec<(Role, PathBuf)>, Mis
 fn check_run(store: &Store, config: &Config, run: &Run) -> Result<Reusable, Miss> {
     let document = || run.document.clone();
     let subject = (run.key, Class::HostCode);
-    let mut reusable = stored(store, config, subject, document, run.document.expected_roles())?;
+    let mut reusable = stored(store, config, subject, document, run.document.expected_roles(), || {
+        run.by()
+    })?;
     let manifest = reusable.manifest();
     check_env(manifest, &run.places)?;
     if let Some(name) = run.undeclared(|name| manifest.env_deps.iter().any(|declared| declared.name == name)) {
@@ -224,7 +232,8 @@ fn check_run(store: &Store, config: &Config, run: &Run) -> Result<Reusable, Miss
 fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result<Reusable, Miss> {
     let document = || call.document.clone().into();
     let subject = (call.key, call.class());
-    let mut reusable = stored(store, config, subject, document, call.document.expected_roles())?;
+    let by = || call.closure.proc_macros();
+    let mut reusable = stored(store, config, subject, document, call.document.expected_roles(), by)?;
     let manifest = reusable.manifest();
     check_env(manifest, places)?;
     if reusable.was_fetched() {

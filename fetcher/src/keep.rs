@@ -97,7 +97,9 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
         version: 1,
         unit_key: *key,
         manifest: manifest.to_canonical(),
-        origin: UnitOrigin::Compiled,
+        origin: UnitOrigin::Compiled {
+            by: call.closure.proc_macros(),
+        },
         compile_ms: gave.compile_ms,
         call: Some(call.summary()),
     };

@@ -11,7 +11,7 @@ pub mod restore;
 mod system;
 pub(crate) mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +69,8 @@ pub struct Run {
     /// The script's output folder.
     pub out_dir: PathBuf,
     package_root: PathBuf,
+    /// The script itself.
+    program: PathBuf,
     stamp: Digest,
     /// What the system answered.
     system: BTreeMap<String, String>,
@@ -144,7 +146,7 @@ pub fn is_of_such_a_system(store: &Store, document: &RunDocument) -> bool {
 
 impl Run {
     /// Understands the run that cargo asks this process for, or says why it is not shared.
-    pub fn understand(store: &Store, script: Script) -> Result<Self, NoRun> {
+    pub fn understand(store: &Store, script: Script, program: &Path) -> Result<Self, NoRun> {
         let env = Env::process();
         let package_root = env
             .absolute_path(env::CARGO_MANIFEST_DIR)
@@ -191,6 +193,7 @@ impl Run {
             places,
             out_dir,
             package_root,
+            program: program.to_owned(),
             stamp: sources.stamp,
             call,
         })
@@ -296,7 +299,7 @@ impl Run {
             version: 1,
             unit_key: self.key,
             manifest: manifest.to_canonical(),
-            origin: sealift_policy::local::UnitOrigin::Compiled,
+            origin: sealift_policy::local::UnitOrigin::Compiled { by: self.by() },
             compile_ms: run_ms,
             call: Some(self.call.clone()),
         };
@@ -366,6 +369,14 @@ impl Run {
             .compiles_c
             .then(|| c_compiler::here(store, &Env::process()).map(|compiler| compiler.banner))
             .flatten()
+    }
+
+    /// The content of the script; nothing where it cannot be read, which then fails to run, too.
+    pub fn by(&self) -> BTreeSet<Digest> {
+        digest_of_file(&self.program)
+            .into_iter()
+            .map(|(digest, _)| digest)
+            .collect()
     }
 
     /// The compiler, which runs with this machine's C library.

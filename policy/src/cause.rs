@@ -19,6 +19,8 @@ pub enum Cause {
     Late,
     /// Published, and left alone: it compiles faster than it downloads.
     LeftAlone,
+    /// A proc macro or build script that took part in making it is another program here.
+    OtherHostCode,
     /// A variable that the unit reads has another value.
     Environment,
     /// A program that needs a newer glibc than there is.

@@ -4,6 +4,8 @@
 //! Owns the on-disk shapes, version 1 each. A record that does not parse is as good as absent.
 //! Must not know files: it names paths, others open them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
@@ -78,7 +80,12 @@ pub struct LocalUnit {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum UnitOrigin {
     /// Compiled by this user's own rustc.
-    Compiled,
+    Compiled {
+        /// The SHA-256 of each proc macro that took part, or of the build script that ran. Keys name them by their units,
+        /// whose bytes may differ, and they may have done anything: when one of them is revoked, so is this.
+        #[serde(default)]
+        by: BTreeSet<Digest>,
+    },
     /// Downloaded. Believed only while the trust policy says so, which is checked at each use.
     Fetched {
         /// The operators' proofs.

@@ -1,5 +1,6 @@
 //! Graphs: units are used again only with the very dependencies that they were compiled against.
 
+use sealift_policy::cause::Cause;
 use sealift_policy::digest::Digest;
 use sealift_policy::local::{VERSION_DIR, unit_path};
 use sealift_tests::registry::Published;
@@ -119,6 +120,52 @@ fn host_and_target_copies_are_the_units_that_each_resolver_asks_for() {
         }
         let (_, built) = handmade.run_anew(&[]);
         assert_eq!(built.units.hits(), built.units.handled());
+    }
+}
+
+// T21: a macro may have done anything to what it took part in, and its unit's key says nothing of its bytes. When it is
+// made anew, as after a revocation, so is all of that; also through a facade.
+#[test]
+fn what_a_macro_took_part_in_is_made_again_when_the_macro_is_another_program() {
+    let says = r#"#[proc_macro]
+        pub fn says(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
+            "42".parse().unwrap()
+        }"#;
+    let packages = [
+        Published::new("says", "1.0.0", PROC_MACRO).file("src/lib.rs", says),
+        Published::new("facade", "1.0.0", "")
+            .file("src/lib.rs", "pub use says::says;")
+            .depends_on("says", "1", "normal", &[]),
+        Published::new("speaker", "1.0.0", "")
+            .file("src/lib.rs", "pub const NUMBER: u32 = facade::says!();")
+            .depends_on("facade", "1", "normal", &[]),
+        Published::new("apart", "1.0.0", "").file("src/lib.rs", "pub const ONE: u32 = 1;"),
+    ];
+    let main = "fn main() { println!(\"{}\", speaker::NUMBER + apart::ONE) }";
+    let mut handmade = Handmade::new(&packages, "speaker = \"1\"\napart = \"1\"", main);
+    handmade.run_anew(&[]);
+    let made = WalkDir::new(handmade.target())
+        .into_iter()
+        .map(|entry| entry.expect("an entry").into_path());
+    let is_macro = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "so");
+    let mut other = fs_err::read(made.into_iter().find(is_macro).expect("the macro")).expect("read");
+    // What lies behind the end of a program means nothing to it.
+    other.push(0);
+    handmade.change_output("says", 0, &other);
+    for round in 0..2 {
+        let (printed, built) = handmade.run_anew(&[]);
+        assert_eq!(printed, "43\n");
+        for hit in ["says", "apart"] {
+            assert_hit(&built, hit);
+        }
+        for user in ["facade", "speaker"] {
+            if round > 0 {
+                assert_hit(&built, user);
+            } else {
+                assert_compiled(&built, user);
+                assert_eq!(outcome(&built, user).cause, Some(Cause::OtherHostCode));
+            }
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sealift_policy::local::{Outcome, UnitEvent};
+use sealift_policy::digest::Digest;
+use sealift_policy::local::{LocalUnit, Outcome, UnitEvent, VERSION_DIR, cas_path};
+use sealift_policy::manifest::Manifest;
 use sealift_tests::registry::{Published, Registry};
 use sealift_tests::sources::copy_tree;
 use sealift_tests::user::{Build, Built, Through, User};
@@ -88,6 +90,30 @@ impl Handmade {
     pub(crate) fn run_anew(&mut self, env: &[(&str, &str)]) -> (String, Built) {
         self.new_target();
         self.run(env)
+    }
+
+    /// Gives a stored unit another output than it had.
+    pub(crate) fn change_output(&self, crate_name: &str, index: usize, content: &[u8]) {
+        let store = self.user.store().join(VERSION_DIR);
+        let records = walkdir::WalkDir::new(store.join("units"));
+        let records = records.into_iter().map(|entry| entry.expect("an entry").into_path());
+        for record in records.filter(|path| path.is_file()) {
+            let mut unit: LocalUnit = serde_json::from_slice(&fs_err::read(&record).expect("read")).expect("a record");
+            let mut manifest = Manifest::from_canonical(unit.manifest.as_bytes()).expect("a manifest");
+            if manifest.crate_name() != Some(crate_name) {
+                continue;
+            }
+            let digest = Digest::of(content);
+            let path = store.join(cas_path(digest));
+            fs_err::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs_err::write(path, content).expect("written");
+            manifest.outputs[index].sha256 = digest;
+            manifest.outputs[index].size = content.len() as u64;
+            unit.manifest = manifest.to_canonical();
+            fs_err::write(record, serde_json::to_vec(&unit).expect("JSON")).expect("written");
+            return;
+        }
+        panic!("`{crate_name}` is not stored");
     }
 
     /// Gives the user another `CARGO_HOME` with the same downloads.

@@ -1,9 +1,7 @@
 //! Runs of build scripts: made once, used wherever nothing that decides about them differs, and never blindly.
 
 use sealift_policy::cause::Cause;
-use sealift_policy::digest::Digest;
-use sealift_policy::local::{self, LocalUnit, Outcome};
-use sealift_policy::manifest::Manifest;
+use sealift_policy::local::Outcome;
 use sealift_tests::env::path_with;
 use sealift_tests::registry::Published;
 use sealift_tests::user::{Built, Through};
@@ -315,30 +313,6 @@ fn a_library_of_the_system_is_an_input_and_one_from_elsewhere_is_this_machine_s(
     assert!(!ran(), "as in the beginning");
 }
 
-/// Changes what is stored of the one run: an output's bytes, in agreement with its record.
-fn change_output(scene: &Scene, index: usize, content: &[u8]) {
-    let store = scene.handmade.user.store().join(local::VERSION_DIR);
-    let records = walkdir::WalkDir::new(store.join("units"));
-    let records = records.into_iter().map(|entry| entry.expect("an entry").into_path());
-    for record in records.filter(|path| path.is_file()) {
-        let mut unit: LocalUnit = serde_json::from_slice(&fs_err::read(&record).expect("read")).expect("a record");
-        let mut manifest = Manifest::from_canonical(unit.manifest.as_bytes()).expect("a manifest");
-        if manifest.crate_name() != Some(RUN) {
-            continue;
-        }
-        let digest = Digest::of(content);
-        let path = store.join(local::cas_path(digest));
-        fs_err::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        fs_err::write(path, content).expect("written");
-        manifest.outputs[index].sha256 = digest;
-        manifest.outputs[index].size = content.len() as u64;
-        unit.manifest = manifest.to_canonical();
-        fs_err::write(record, serde_json::to_vec(&unit).expect("JSON")).expect("written");
-        return;
-    }
-    panic!("no run is stored");
-}
-
 /// An archive with one entry of some kind.
 fn hostile_archive(kind: tar::EntryType, name: &str, target: Option<&str>) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
@@ -386,7 +360,7 @@ fn a_stored_run_that_is_not_one_is_refused_at_each_use() {
     for (index, content) in cases {
         let mut scene = Scene::new();
         scene.anew(&[]);
-        change_output(&scene, index, &content);
+        scene.handmade.change_output(RUN, index, &content);
         let (said, built, ran) = scene.anew(&[]);
         assert_eq!((said.as_str(), ran), (" 0,debug,\n", true));
         let unit = outcome(&built, RUN);

@@ -258,7 +258,7 @@ mod tests {
                 version: 1,
                 unit_key: UnitKey::new(Digest::of(b"key")),
                 manifest: String::new(),
-                origin: UnitOrigin::Compiled,
+                origin: UnitOrigin::Compiled { by: BTreeSet::new() },
                 compile_ms: 0,
                 call: None,
             },

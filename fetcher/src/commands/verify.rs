@@ -197,7 +197,7 @@ fn packages(files: &[Found]) -> Packages {
 
 fn known(store: &Store, policy: Result<&TrustPolicy, &str>, unit: &LocalUnit, manifest: &Manifest) -> Known {
     let verdict = match &unit.origin {
-        UnitOrigin::Compiled => Ok(()),
+        UnitOrigin::Compiled { .. } => Ok(()),
         UnitOrigin::Fetched { .. } => policy
             .map_err(str::to_owned)
             .and_then(|policy| is_trusted(store, policy, unit)),
@@ -207,7 +207,7 @@ fn known(store: &Store, policy: Result<&TrustPolicy, &str>, unit: &LocalUnit, ma
         package: package(store, unit.unit_key),
         unit_key: unit.unit_key,
         origin: match &unit.origin {
-            UnitOrigin::Compiled => Origin::Compiled,
+            UnitOrigin::Compiled { .. } => Origin::Compiled,
             UnitOrigin::Fetched { .. } => Origin::Fetched,
         },
         trusted: verdict.is_ok(),

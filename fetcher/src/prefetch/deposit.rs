@@ -124,7 +124,7 @@ impl Deposit {
 
     fn is_whole_and_compiled(&self, unit: &LocalUnit) -> bool {
         let manifest = Manifest::from_canonical(unit.manifest.as_bytes());
-        matches!(unit.origin, UnitOrigin::Compiled) && manifest.is_ok_and(|manifest| self.has_all(&manifest))
+        matches!(unit.origin, UnitOrigin::Compiled { .. }) && manifest.is_ok_and(|manifest| self.has_all(&manifest))
     }
 
     /// Keeps what looks like an attack, for people to look at. Named by content, and bounded, each piece and all of them:

@@ -9,6 +9,8 @@ mod repository;
 mod tuf;
 mod world;
 
+use std::collections::BTreeSet;
+
 use sealift_policy::key::CALL_RULES;
 use sealift_policy::local::LocalUnit;
 use sealift_policy::wire::ManifestRecord;
@@ -117,7 +119,7 @@ async fn a_unit_that_was_compiled_here_is_not_fetched() {
     let deposit = Deposit::open(world.user.path()).unwrap();
     let key = world.units[0].0.key;
     let unit = LocalUnit {
-        origin: UnitOrigin::Compiled,
+        origin: UnitOrigin::Compiled { by: BTreeSet::new() },
         ..deposit.store().unit(key).unwrap()
     };
     deposit.store().write_unit(&unit).unwrap();
@@ -125,7 +127,7 @@ async fn a_unit_that_was_compiled_here_is_not_fetched() {
     world.fetch().await;
     assert!(matches!(
         deposit.store().unit(key).unwrap().origin,
-        UnitOrigin::Compiled
+        UnitOrigin::Compiled { .. }
     ));
 }
 
@@ -152,7 +154,7 @@ async fn a_unit_that_was_compiled_here_and_lost_its_output_is_fetched() {
     let mut manifest = honest.manifest.clone();
     manifest.outputs[0].sha256 = sealift_policy::digest::Digest::of(b"gone");
     let unit = LocalUnit {
-        origin: UnitOrigin::Compiled,
+        origin: UnitOrigin::Compiled { by: BTreeSet::new() },
         manifest: manifest.to_canonical(),
         ..deposit.store().unit(honest.key).unwrap()
     };
@@ -569,7 +571,7 @@ async fn what_other_rules_made_is_not_fetched_and_what_lies_there_of_them_does_n
         version: 1,
         unit_key: old.key,
         manifest: old.manifest.to_canonical(),
-        origin: UnitOrigin::Compiled,
+        origin: UnitOrigin::Compiled { by: BTreeSet::new() },
         compile_ms: 1,
         call: None,
     };

@@ -44,7 +44,7 @@ pub fn run(real: &Path) -> io::Result<ExitCode> {
         return as_cargo_asked(real, compiles);
     };
     let report = Report::new(root, started);
-    match Run::understand(&store, script) {
+    match Run::understand(&store, script, real) {
         Ok(run) => handle(&store, &config, &run, real, &report),
         Err(why) => {
             report.run_not_handled(&why);

@@ -33,15 +33,28 @@ pub enum NotShared {
     Always(String),
 }
 
-/// Instructions of the new form whose value means nothing but itself. A variable of the compiler's is not among them: it
-/// may be one that loads code (`LD_PRELOAD`), and no script on the list sets any.
+/// Instructions whose value means nothing but itself.
 const PLAIN: [&str; 4] = ["rustc-link-lib", "rustc-cfg", "rustc-check-cfg", "metadata"];
 
+/// Beginnings of the names of variables that load code into the compiler, the linker or us, or steer them. A script may
+/// set others for its package's `env!`.
+const STEERING: [&str; 10] = [
+    "CARGO",
+    "COLLECT_",
+    "COMPILER_PATH",
+    "GCC_",
+    "GLIBC_TUNABLES",
+    "LD_",
+    "LIBRARY_PATH",
+    "PATH",
+    "RUST",
+    "SEALIFT",
+];
+
 /// Instructions of the old form that are not metadata; what is not among them is, as for cargo.
-const REFUSED: [&str; 13] = [
+const REFUSED: [&str; 12] = [
     "error",
     "rustc-cdylib-link-arg",
-    "rustc-env",
     "rustc-flags",
     "rustc-link-arg",
     "rustc-link-arg-bin",
@@ -107,6 +120,8 @@ pub fn check(output: &[u8], package: &str) -> Result<Instructions, NotShared> {
                     return Err(NotShared::Path(path.to_owned()));
                 }
             }
+            "rustc-env" if STEERING.iter().any(|name| value.starts_with(name)) => return Err(refused()),
+            "rustc-env" => {}
             name if PLAIN.contains(&name) => {}
             name if is_new || REFUSED.contains(&name) || name.starts_with("rustc-link-arg") => return Err(refused()),
             // Metadata of the old form.
@@ -188,6 +203,7 @@ mod tests {
              cargo:rustc-link-search=native=/cargo/out-dir\ncargo::rustc-link-search=/cargo/out-dir/lib\n\
              cargo:rustc-link-lib=static=ring_core\ncargo:root=/cargo/out-dir\ncargo:include={PACKAGE}/include\n\
              cargo:include=/usr/include\ncargo::metadata=version=1\n\
+             cargo:rustc-env=X=/cargo/out-dir/x\n\
              cargo:include=/cargo/out-dir/include;{PACKAGE}/include\ncargo:cflags=-I/cargo/out-dir/include -Da/b=c\ncargo::rustc-check-cfg=cfg(x)\n\
              cargo:warning=CFLAGS: -ffile-prefix-map=/cargo/registry/1=/cargo/registry/1\n"
         );
@@ -252,7 +268,8 @@ mod tests {
             "cargo:rustc-link-arg-bins=x",
             "cargo:rustc-flags=-L /",
             "cargo::rustc-env=LD_PRELOAD=/cargo/out-dir/x.so",
-            "cargo:rustc-env=X=1",
+            "cargo:rustc-env=SEALIFT_TRUST_ROOT=x",
+            "cargo:rustc-env=RUSTC_BOOTSTRAP=1",
             "cargo::error=x",
             "cargo::rerun-if-env-changed",
             "  cargo:rustc-cdylib-link-arg=x",

@@ -94,7 +94,7 @@ impl Rebuild {
     /// What compiling a unit here gave, or why it was not compiled.
     pub(super) fn manifest(&self, key: UnitKey) -> Result<Manifest, String> {
         match self.store.unit(key) {
-            Some(unit) if matches!(unit.origin, UnitOrigin::Compiled) => {
+            Some(unit) if matches!(unit.origin, UnitOrigin::Compiled { .. }) => {
                 Manifest::from_canonical(unit.manifest.as_bytes()).map_err(|error| error.to_string())
             }
             _ => Err(self.reason(key)),

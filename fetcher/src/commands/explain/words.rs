@@ -220,6 +220,7 @@ pub(super) fn hint(cause: Cause, about: Option<&str>) -> Option<String> {
         Cause::Damaged => "nothing to do: it was compiled again; `cargo sealift verify` checks the rest of the store".into(),
         Cause::Late => "a longer `SEALIFT_PATIENCE` waits for slower networks".into(),
         Cause::LeftAlone => "nothing to do: compiling it here was faster".into(),
+        Cause::OtherHostCode => "nothing to do: it was compiled again with the one that is here".into(),
         Cause::OtherSystem => "nothing to do: programs of that kind are compiled here".into(),
         Cause::OldGlibc => "a newer system, or nothing: it is compiled here once".into(),
         Cause::Presentation => "leave `--message-format` and `--color` as they are by default".into(),

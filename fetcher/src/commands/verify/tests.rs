@@ -50,7 +50,7 @@ fn target_with(content: &[u8]) -> tempfile::TempDir {
 
 #[test]
 fn a_file_is_known_by_its_content() {
-    let (_folder, store) = store_with(b"rmeta", UnitOrigin::Compiled);
+    let (_folder, store) = store_with(b"rmeta", UnitOrigin::Compiled { by: BTreeSet::new() });
     let target = target_with(b"rmeta");
     let report = report(&store, Err("no trust policy is configured"), Some(target.path().into()));
     assert_eq!((report.files.len(), report.other_files), (1, 1));
@@ -82,7 +82,7 @@ fn a_fetched_unit_without_a_policy_is_untrusted() {
 
 #[test]
 fn a_damaged_output_is_named() {
-    let (folder, store) = store_with(b"rmeta", UnitOrigin::Compiled);
+    let (folder, store) = store_with(b"rmeta", UnitOrigin::Compiled { by: BTreeSet::new() });
     let digest = Digest::of(b"rmeta");
     let path = folder.path().join("v1").join(local::cas_path(digest));
     fs_err::remove_file(&path).unwrap();

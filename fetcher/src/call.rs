@@ -348,7 +348,7 @@ fn dependencies(store: &Store, invocation: &Invocation) -> Result<Vec<Dependency
         })?;
         let record = store
             .output(digest)
-            .ok_or_else(|| NotHandled::UnknownDependency(name.clone()))?;
+            .ok_or_else(|| NotHandled::UnknownDependency(crate_name(path).unwrap_or_else(|| name.clone())))?;
         let role = record
             .outputs
             .iter()
@@ -364,6 +364,12 @@ fn dependencies(store: &Store, invocation: &Invocation) -> Result<Vec<Dependency
         });
     }
     Ok(dependencies)
+}
+
+/// The name of the crate in `lib<name>-<hash>.rmeta`, under which its own call is known: dependents may give it another.
+fn crate_name(library: &Path) -> Option<String> {
+    let stem = library.file_stem()?.to_str()?.strip_prefix("lib")?;
+    Some(stem.split('-').next()?.to_owned())
 }
 
 fn closure(
@@ -383,4 +389,18 @@ fn closure(
         .objects(|library| counts_as_baked(library, invocation.crate_type))
         .ok_or_else(|| NotHandled::UnknownDependency("a library's object code".into()))?;
     Ok((closure, Some(objects)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_known_by_its_file_whatever_its_dependent_calls_it() {
+        let name = |path: &str| crate_name(Path::new(path));
+        assert_eq!(name("/t/deps/libhttp_body-0123.rmeta").as_deref(), Some("http_body"));
+        assert_eq!(name("/t/deps/libindoc-0123.so").as_deref(), Some("indoc"));
+        assert_eq!(name("/t/x/libsyn.rlib").as_deref(), Some("syn"));
+        assert_eq!(name("/t/x/other.rlib"), None);
+    }
 }

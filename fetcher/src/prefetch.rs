@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use sealift_policy::cause::Cause;
 use sealift_policy::digest::PlanId;
 use sealift_policy::log::VerifiedCheckpoint;
 use sealift_policy::name::{OperatorName, Toolchain};
@@ -121,6 +122,7 @@ pub(crate) async fn fetch(order: &Order<'_>, fetched: &mut Fetched) {
     fetched.event.planned = order.plans.len() as u64;
     if let Err(problem) = run(order, fetched).await {
         fetched.event.problems.push(problem);
+        fetched.event.obstacle.get_or_insert(Cause::Unreachable);
     }
 }
 

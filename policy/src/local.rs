@@ -268,12 +268,12 @@ pub struct PrefetchEvent {
     /// How much of it was hashing what was downloaded.
     #[serde(default)]
     pub hash_us: u64,
-    /// Why the prefetch ended early.
+    /// What went wrong, in the order in which it did.
     pub problems: Vec<String>,
-    /// The same in a word.
+    /// Why the prefetch ended early, in a word; the last problem says it.
     #[serde(default)]
     pub obstacle: Option<Cause>,
-    /// What was found for units and not believed.
+    /// What was found for units and not believed, or could not be had ([`Cause::Unreachable`]).
     #[serde(default)]
     pub refused: Vec<RefusedUnit>,
     /// Units that would have taken longer to download than to compile.

@@ -67,7 +67,16 @@ impl Fetched {
             Failed::NotWorth => self.event.left_alone.push(offer.unit_key),
             Failed::Elsewhere => {}
             Failed::Remote(_) if remote.broken().is_some() => {}
-            Failed::Remote(_) | Failed::TooLarge(_) => self.event.problems.push(reason),
+            // Of this unit alone: the others go on coming.
+            Failed::Remote(_) | Failed::TooLarge(_) => {
+                self.event.problems.push(reason.clone());
+                self.event.refused.push(RefusedUnit {
+                    unit_key: offer.unit_key,
+                    reason,
+                    cause: Some(Cause::Unreachable),
+                    alarming: false,
+                });
+            }
         }
     }
 }

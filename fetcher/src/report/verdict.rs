@@ -26,7 +26,9 @@ impl<'a> Verdicts<'a> {
         for prefetch in prefetches(events) {
             verdicts.asked |= prefetch.planned > 0;
             verdicts.obstacle = verdicts.obstacle.or(prefetch.obstacle);
-            verdicts.problem = verdicts.problem.or(prefetch.problems.first().map(String::as_str));
+            // What went wrong with one unit says nothing of the others.
+            let ended = prefetch.obstacle.and(prefetch.problems.last());
+            verdicts.problem = verdicts.problem.or(ended.map(String::as_str));
             verdicts.left_alone.extend(&prefetch.left_alone);
             verdicts
                 .refused
@@ -60,12 +62,7 @@ impl<'a> Verdicts<'a> {
                     return format!("{known}; {LEFT_ALONE}");
                 }
                 match (self.refused(unit), self.problem) {
-                    (Some(refused), _) => {
-                        format!(
-                            "{known}; what the public store has was not believed: {}",
-                            refused.reason
-                        )
-                    }
+                    (Some(refused), _) => format!("{known}; {}", refusal(refused)),
                     (None, Some(problem)) => format!("{known}; not fetched: {problem}"),
                     (None, None) if self.asked => format!("{known}; not published for what cargo planned"),
                     (None, None) => known,
@@ -86,7 +83,7 @@ impl<'a> Verdicts<'a> {
 
     /// The same in a word.
     pub(crate) fn obstacle(&self) -> Option<Cause> {
-        self.obstacle.or(self.problem.map(|_| Cause::Unreachable))
+        self.obstacle
     }
 
     /// Whether a prefetch knew what cargo planned.
@@ -97,6 +94,14 @@ impl<'a> Verdicts<'a> {
     /// What was found for a unit and not believed.
     pub(crate) fn refused(&self, unit: &UnitEvent) -> Option<&'a RefusedUnit> {
         unit.unit_key.and_then(|key| self.refused.get(&key).copied())
+    }
+}
+
+/// Why what the public store has of a unit is not here.
+pub(crate) fn refusal(refused: &RefusedUnit) -> String {
+    match refused.cause {
+        Some(Cause::Unreachable) => format!("it was not fetched: {}", refused.reason),
+        _ => format!("what the public store has was not believed: {}", refused.reason),
     }
 }
 
@@ -175,11 +180,20 @@ mod tests {
         let problems = vec!["`http://x/v1/lookup` answers 503".to_owned()];
         let problem = PrefetchEvent {
             problems,
+            obstacle: Some(Cause::Unreachable),
             ..asked.clone()
         };
         assert_eq!(
-            reason(problem, &absent),
+            reason(problem.clone(), &absent),
             "not in the local store; not fetched: `http://x/v1/lookup` answers 503"
+        );
+        let of_another_unit = PrefetchEvent {
+            obstacle: None,
+            ..problem
+        };
+        assert_eq!(
+            reason(of_another_unit, &absent),
+            "not in the local store; not published for what cargo planned"
         );
         let unit_key = UnitKey::new(Digest::of(b"syn"));
         let refused = vec![RefusedUnit {

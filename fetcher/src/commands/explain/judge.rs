@@ -124,8 +124,7 @@ impl<'a> Judge<'a> {
         }
         if let Some(refused) = self.verdicts.refused(unit) {
             let cause = refused.cause.unwrap_or(Cause::Untrusted);
-            let reason = format!("what the public store has was not believed: {}", refused.reason);
-            return Why::new(cause, None, reason);
+            return Why::new(cause, None, verdict::refusal(refused));
         }
         if self.verdicts.was_left_alone(unit) {
             return Why::new(Cause::LeftAlone, None, verdict::LEFT_ALONE.into());

@@ -204,9 +204,23 @@ fn what_the_prefetch_met_explains_what_is_not_there() {
     );
     let down = PrefetchEvent {
         problems: vec!["failed to reach `http://x/v1/lookup`".into()],
+        obstacle: Some(Cause::Unreachable),
         ..asked.clone()
     };
     assert_eq!(cause(down), Cause::Unreachable);
+    // That another unit did not come says nothing of this one.
+    let gone = |unit_key| PrefetchEvent {
+        problems: vec!["an object is not there".into()],
+        refused: vec![RefusedUnit {
+            unit_key,
+            reason: "an object is not there".into(),
+            cause: Some(Cause::Unreachable),
+            alarming: false,
+        }],
+        ..asked.clone()
+    };
+    assert_eq!(cause(gone(UnitKey::new(Digest::of(b"another")))), Cause::NotPublished);
+    assert_eq!(cause(gone(key)), Cause::Unreachable);
     let offline = PrefetchEvent {
         problems: vec!["offline".into()],
         obstacle: Some(Cause::Offline),

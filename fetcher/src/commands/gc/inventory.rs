@@ -108,10 +108,17 @@ fn candidate(store: &Store, path: &Path, with_compiler: bool) -> Option<Candidat
     Some(Candidate {
         key: unit.unit_key,
         outputs: manifest.outputs.iter().map(|output| output.sha256).collect(),
-        used: record.seconds,
+        used: marked(path)?,
         record,
         compiler: document.map(|(_, document)| document.compiler().verbose_version.clone()),
     })
+}
+
+/// When a unit's record was written or marked last. Marking sets both times, and an archive that brought the store here,
+/// as CI's caches do, set the first to what it was.
+fn marked(path: &Path) -> Option<i64> {
+    let metadata = fs_err::symlink_metadata(path).ok()?;
+    Some(metadata.mtime().min(metadata.ctime()))
 }
 
 /// Every file below a folder.
@@ -123,4 +130,28 @@ pub(super) fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
     entries
         .filter(|entry| entry.file_type().is_file())
         .map(walkdir::DirEntry::into_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_an_archive_brought_here_is_as_old_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("unit.json");
+        fs_err::write(&record, "{}").unwrap();
+        let now = Moment::of(&record).unwrap().seconds;
+        assert!((now - 1..=now).contains(&marked(&record).unwrap()));
+        let file = fs_err::File::open(&record).unwrap();
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        file.file().set_modified(long_ago).unwrap();
+        assert_eq!(marked(&record), Some(1_700_000_000));
+        // Nor is one from a time to come younger than it is.
+        let to_come = SystemTime::UNIX_EPOCH + Duration::from_secs(9_000_000_000);
+        file.file().set_modified(to_come).unwrap();
+        assert!(marked(&record).unwrap() < 9_000_000_000);
+    }
 }

@@ -30,8 +30,12 @@ impl Given {
     pub fn exec(&self, next: Option<&OsStr>) -> ExitCode {
         let mut command = self.command(next);
         let mut error = command.exec();
-        // One that is gone costs what it would have saved.
+        // One that is gone costs what it would have saved, and no build.
         if next.is_some() && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) {
+            messages::print(&format!(
+                "warning: sealift: failed to run `{}`, the next wrapper: {error}; going on without it",
+                Path::new(command.get_program()).display()
+            ));
             command = self.command(None);
             error = command.exec();
         }

@@ -7,7 +7,9 @@ use sealift_tests::child::run;
 use sealift_tests::env::clean_command;
 use sealift_tests::user::{Build, Through};
 
-use crate::fixture::{PROGRAMS, Person, Project, assert_nearly_all_hit, assert_nothing_done, assert_silent};
+use crate::fixture::{
+    PROGRAMS, Person, Project, assert_loud, assert_nearly_all_hit, assert_nothing_done, assert_silent,
+};
 
 /// An executable that is a script.
 fn script(path: &Path, body: &str) -> PathBuf {
@@ -84,7 +86,7 @@ fn another_wrapper_is_found_by_a_path_of_its_configuration_and_done_without_wher
 
     let gone = person.command(Through::Wrapper, ["build", "-v"]);
     let gone = gone.env("SEALIFT_NEXT_WRAPPER", person.folder().join("gone"));
-    assert_silent(&person.run(&gone));
+    assert_loud(&person.run(&gone));
     let off = Build::new(
         &person.project,
         &person.folder().join("off"),
@@ -92,7 +94,7 @@ fn another_wrapper_is_found_by_a_path_of_its_configuration_and_done_without_wher
         ["build", "-v"],
     );
     let off = off.env("SEALIFT_NEXT_WRAPPER", person.folder().join("gone"));
-    assert_silent(&person.run(&off.env("SEALIFT", "off")));
+    assert_loud(&person.run(&off.env("SEALIFT", "off")));
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Call {
             let places = places(&package_root, &package, Some(out_dir), &toolchain);
             variables.extend(script_variables(&env, out_dir, &places)?);
         }
-        let moot_search = native_search::moot(&invocation);
+        let moot_search = native_search::moot(&invocation, &closure);
         let document = KeyDocument::new(&Inputs {
             invocation: &invocation,
             compiler: &toolchain.compiler,

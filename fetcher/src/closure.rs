@@ -54,6 +54,25 @@ impl Closure {
         Ok(Self(closure))
     }
 
+    /// Of libraries whose calls had these `-l`.
+    #[cfg(test)]
+    pub(crate) fn of_libs(libs: &[&[&str]]) -> Self {
+        let record = |(place, libs): (usize, &&[&str])| {
+            let digest = Digest::of(&place.to_le_bytes());
+            let record = OutputRecord {
+                version: 1,
+                unit_key: sealift_policy::digest::UnitKey::new(digest),
+                crate_name: "library".into(),
+                outputs: vec![],
+                deps: vec![],
+                baked: false,
+                native_libs: Some(libs.iter().map(|&lib| lib.to_owned()).collect()),
+            };
+            (digest, record)
+        };
+        Self(libs.iter().enumerate().map(record).collect())
+    }
+
     /// Whether a library of this name is in it.
     pub fn contains_crate(&self, name: &str) -> bool {
         self.find(|record| record.crate_name == name).is_some()
@@ -64,10 +83,25 @@ impl Closure {
         self.0.values().find(|record| is_wanted(record))
     }
 
-    /// The contents of all proc macros in it: rustc may have loaded any of them.
-    pub fn proc_macros(&self) -> BTreeSet<Digest> {
-        let macros = self.0.values().filter_map(|record| role(record, Role::ProcMacro));
-        macros.collect()
+    /// The contents of all proc macros in it that are units of the store: rustc may have loaded any of them. One that nobody
+    /// keeps is another in each project.
+    pub fn proc_macros(&self, store: &Store) -> BTreeSet<Digest> {
+        let macros = (self.0.values()).filter_map(|record| Some((record.unit_key, role(record, Role::ProcMacro)?)));
+        macros
+            .filter(|(key, content)| store.keeps(*key, *content))
+            .map(|(_, content)| content)
+            .collect()
+    }
+
+    /// What the libraries in it may look for when a program is linked with them, besides what they bundle; `None` where that
+    /// is not known.
+    pub fn native_libs(&self) -> Option<Vec<&str>> {
+        let mut all = vec![];
+        for record in self.0.values() {
+            let libs = record.native_libs.as_ref()?.iter().map(String::as_str);
+            all.extend(libs.filter(|lib| !lib.starts_with("static") || lib.contains("-bundle")));
+        }
+        Some(all)
     }
 
     /// The digest of all object code in it: proc macros by their unit, since their linked bytes say nothing more, and so

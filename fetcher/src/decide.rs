@@ -207,7 +207,7 @@ fn check_run(store: &Store, config: &Config, run: &Run) -> Result<Reusable, Miss
     let document = || run.document.clone();
     let subject = (run.key, Class::HostCode);
     let mut reusable = stored(store, config, subject, document, run.document.expected_roles(), || {
-        run.by()
+        run.by(store)
     })?;
     let manifest = reusable.manifest();
     check_env(manifest, &run.places)?;
@@ -232,7 +232,7 @@ fn check_run(store: &Store, config: &Config, run: &Run) -> Result<Reusable, Miss
 fn check(store: &Store, config: &Config, call: &Call, places: &Places) -> Result<Reusable, Miss> {
     let document = || call.document.clone().into();
     let subject = (call.key, call.class());
-    let by = || call.closure.proc_macros();
+    let by = || call.closure.proc_macros(store);
     let mut reusable = stored(store, config, subject, document, call.document.expected_roles(), by)?;
     let manifest = reusable.manifest();
     check_env(manifest, places)?;

@@ -98,7 +98,7 @@ pub fn keep(store: &Store, call: &Call, places: &Places, gave: Gave<'_>) -> io::
         unit_key: *key,
         manifest: manifest.to_canonical(),
         origin: UnitOrigin::Compiled {
-            by: call.closure.proc_macros(),
+            by: call.closure.proc_macros(store),
         },
         compile_ms: gave.compile_ms,
         call: Some(call.summary()),
@@ -133,6 +133,7 @@ pub fn output_record(call: &Call, outputs: impl Iterator<Item = (Role, Digest)>)
         outputs: outputs.map(|(role, sha256)| RecordedOutput { role, sha256 }).collect(),
         deps: call.identities(),
         baked: false,
+        native_libs: Some(call.document.native_libs.clone()),
     }
 }
 

@@ -49,6 +49,18 @@ pub fn print(line: &str) {
     let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
+/// Prints one line where cargo itself speaks. What a compiler prints cargo keeps with the unit, and repeats in each build in
+/// which that unit is fresh. Where cargo's standard error cannot be had nothing is said.
+pub fn print_as_cargo(line: &str) {
+    let cargo = std::os::unix::process::parent_id();
+    let stderr = fs_err::OpenOptions::new()
+        .append(true)
+        .open(format!("/proc/{cargo}/fd/2"));
+    if let Ok(mut stderr) = stderr {
+        let _ = stderr.write_all(format!("{line}\n").as_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use fs_err as fs;
 use sealift_policy::invocation::{Emit, Invocation};
 
+use crate::closure::Closure;
 use crate::host_program;
 
 /// A file outside of `OUT_DIR` that would be bundled instead of one inside, since rustc looks there first.
@@ -40,13 +41,17 @@ pub fn shadowing(invocation: &Invocation, out_dir: &Path) -> Option<PathBuf> {
 }
 
 /// Folders outside of `OUT_DIR` that the canonical call does without, where it would look into them: they hold nothing
-/// by a name that the call asks for, and for a program nothing but archives. (Whether the program asked for something that
-/// no flag tells of shows when it is linked: see [`found_elsewhere`].)
-pub fn moot(invocation: &Invocation) -> BTreeSet<PathBuf> {
-    if !invocation.links() && !invocation.bundles() {
-        return BTreeSet::new();
-    }
-    let asked: BTreeSet<_> = invocation.native_libs.iter().flat_map(|lib| file_names(lib)).collect();
+/// by a name that the call asks for; for a program nothing but archives, and none by a name that anything in it asks for.
+/// (Whether something is asked for that no flag tells of shows when it is linked: see [`found_elsewhere`].)
+pub fn moot(invocation: &Invocation, closure: &Closure) -> BTreeSet<PathBuf> {
+    let own = invocation.native_libs.iter().map(String::as_str);
+    let of_closure = match (invocation.links(), closure.native_libs()) {
+        (true, Some(libs)) => libs,
+        (true, None) => return BTreeSet::new(),
+        (false, _) if invocation.bundles() => vec![],
+        (false, _) => return BTreeSet::new(),
+    };
+    let asked: BTreeSet<_> = own.chain(of_closure).flat_map(file_names).collect();
     let counts = |name: OsString| {
         let name = name.to_string_lossy();
         let is_crate = name.ends_with(".rlib") || name.ends_with(".rmeta");
@@ -137,17 +142,19 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        let found = |kind: &str, libs: &str| {
+        let found_with = |kind: &str, libs: &str, linked: &[&str]| {
             let mut args =
                 format!("--crate-name a /a/src/lib.rs --error-format=json {kind} {libs} -C metadata=1 --out-dir /t");
             for searched in ["tls", "shared", "crates", "absent"] {
                 args += &format!(" -L native={}", root.join(searched).display());
             }
             let args: Vec<_> = args.split_whitespace().map(str::to_owned).collect();
-            let folders = moot(&Invocation::parse(&args).unwrap());
+            let closure = Closure::of_libs(&[linked]);
+            let folders = moot(&Invocation::parse(&args).unwrap(), &closure);
             let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
             folders.into_iter().map(name).collect::<Vec<_>>()
         };
+        let found = |kind: &str, libs: &str| found_with(kind, libs, &["static=ssl"]);
         let lib = "--crate-type lib --emit=dep-info,metadata,link";
         assert_eq!(found(lib, "-l static=ssh2"), ["absent", "shared", "tls"]);
         assert_eq!(found(lib, "-l static=ssh2 -l ssl"), ["absent", "shared"]);
@@ -157,6 +164,18 @@ mod tests {
         let macros = "--crate-type proc-macro --emit=dep-info,link";
         assert_eq!(found(macros, ""), ["absent", "tls"]);
         assert_eq!(found(macros, "-l static=ssl"), ["absent"]);
+        // What a library has bundled is in it; what it has not, the linker looks for.
+        assert_eq!(
+            found_with(macros, "", &["static:+whole-archive=ssl", "z"]),
+            ["absent", "tls"]
+        );
+        for unbundled in ["ssl", "dylib=ssl", "static:-bundle=ssl"] {
+            assert_eq!(found_with(macros, "", &[unbundled]), ["absent"], "{unbundled}");
+            assert_eq!(
+                found_with(lib, "-l static=ssh2", &[unbundled]),
+                ["absent", "shared", "tls"]
+            );
+        }
     }
 
     #[test]

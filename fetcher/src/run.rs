@@ -299,7 +299,7 @@ impl Run {
             version: 1,
             unit_key: self.key,
             manifest: manifest.to_canonical(),
-            origin: sealift_policy::local::UnitOrigin::Compiled { by: self.by() },
+            origin: sealift_policy::local::UnitOrigin::Compiled { by: self.by(store) },
             compile_ms: run_ms,
             call: Some(self.call.clone()),
         };
@@ -371,12 +371,12 @@ impl Run {
             .flatten()
     }
 
-    /// The content of the script; nothing where it cannot be read, which then fails to run, too.
-    pub fn by(&self) -> BTreeSet<Digest> {
-        digest_of_file(&self.program)
-            .into_iter()
-            .map(|(digest, _)| digest)
-            .collect()
+    /// The content of the script, where it is a unit of the store. One that nobody keeps is another in each project.
+    pub fn by(&self, store: &Store) -> BTreeSet<Digest> {
+        let script = digest_of_file(&self.program).ok().map(|(digest, _)| digest);
+        let mut keys = self.call.externs.iter().map(|script| script.unit_key);
+        let kept = script.filter(|digest| keys.any(|key| store.keeps(key, *digest)));
+        kept.into_iter().collect()
     }
 
     /// The compiler, which runs with this machine's C library.

@@ -83,6 +83,12 @@ impl Store {
         }
     }
 
+    /// Whether this is an output of the unit as it is stored.
+    pub fn keeps(&self, key: UnitKey, output: Digest) -> bool {
+        let unit = self.unit(key);
+        unit.is_some_and(|unit| unit.manifest.contains(&output.to_string()))
+    }
+
     /// Writes the record of a unit; what it refers to must be there already.
     pub fn write_unit(&self, unit: &LocalUnit) -> io::Result<()> {
         self.write(&local::unit_path(unit.unit_key), &json(unit))

@@ -301,7 +301,12 @@ fn tell_alarm(store: &Store, config: &Config) -> Option<ExitCode> {
         return Some(ExitCode::FAILURE);
     }
     if prefetch.may_tell() {
-        messages::print(&format!("warning: sealift: {alarm}; compiling locally instead"));
+        let line = format!("warning: sealift: {alarm}; compiling locally instead");
+        if is_alarm {
+            messages::print(&line);
+        } else {
+            messages::print_as_cargo(&line);
+        }
     }
     None
 }

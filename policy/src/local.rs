@@ -122,6 +122,9 @@ pub struct OutputRecord {
     /// Whether its code says where it was compiled, so that it is another on each machine.
     #[serde(default)]
     pub baked: bool,
+    /// `-l` of its call: what a program that is linked with it may look for. `None` in records of before this was noted.
+    #[serde(default)]
+    pub native_libs: Option<Vec<String>>,
 }
 
 /// One output of an [`OutputRecord`].

@@ -6,7 +6,7 @@
 //! | package name, version, SHA-256 of the `.crate` | yes | the folder in which it runs; the caller checked the files against the archive |
 //! | the compiler | yes | a script may ask it what it can |
 //! | `TARGET`, `HOST`, `PROFILE`, `OPT_LEVEL`, `DEBUG`, `CARGO_FEATURE_*`, `CARGO_CFG_*`, `CARGO_PKG_*`, `CARGO_MANIFEST_LINKS`, `RUSTC_WORKSPACE_WRAPPER`, `RUSTC_BOOTSTRAP` | yes | what cargo tells it |
-//! | `CARGO_ENCODED_RUSTFLAGS` | but lints and what goes to the linker | the cc crate hands some of the compiler's options on to C compilers, and none of those; no script on the list looks at it |
+//! | `CARGO_ENCODED_RUSTFLAGS` | but lints and what goes to the linker | the cc crate hands some of the compiler's options on to C compilers, and none of those; of the scripts on the list only aws-lc-sys looks at it, for a codegen backend |
 //! | `RUSTC_LINKER` | no | the cc crate looks at it for another target only, for which scripts that compile C have no shared runs; no script on the list does |
 //! | `DEP_*` | yes, with paths replaced | what the scripts of packages that it depends on said. A path into their `OUT_DIR` or sources becomes one with the digest of what lies there; any other has no key |
 //! | `OUT_DIR`, `CARGO_MANIFEST_DIR`, `CARGO_MANIFEST_PATH` | no | where things lie |

@@ -143,10 +143,7 @@ fn refused(error: NotFollowed, order: &Order<'_>, remote: &Remote, fetched: &mut
     let what = chain(&error);
     remote.leave_alone(&what);
     // Whoever shows an old repository for ever is to be noticed; who shows none cannot be told from an outage.
-    if matches!(
-        error,
-        NotFollowed::Expired(_) | NotFollowed::Clock(_) | NotFollowed::Malformed(_)
-    ) {
+    if matches!(error, NotFollowed::Expired(_) | NotFollowed::Clock(_)) {
         order.watch.step(Step::Notice(&what));
     }
     if let NotFollowed::Forged { evidence, .. } = error {

@@ -38,17 +38,23 @@ const PLAIN: [&str; 4] = ["rustc-link-lib", "rustc-cfg", "rustc-check-cfg", "met
 
 /// Beginnings of the names of variables that load code into the compiler, the linker or us, or steer them. A script may
 /// set others for its package's `env!`.
-const STEERING: [&str; 10] = [
+const STEERING: [&str; 16] = [
     "CARGO",
     "COLLECT_",
     "COMPILER_PATH",
     "GCC_",
+    "GCONV_",
     "GLIBC_TUNABLES",
+    "HOME",
     "LD_",
     "LIBRARY_PATH",
+    "LOCPATH",
+    "NLSPATH",
     "PATH",
     "RUST",
     "SEALIFT",
+    "TMPDIR",
+    "XDG_",
 ];
 
 /// Instructions of the old form that are not metadata; what is not among them is, as for cargo.
@@ -153,17 +159,16 @@ fn is_below(path: &str, folder: &str) -> bool {
 /// An absolute path in a value, alone or in a list, after a name or a compiler's option, that is not of the package or
 /// `OUT_DIR`.
 fn foreign_path<'a>(value: &'a str, package: &str) -> Option<&'a str> {
-    let continues = |c: char| c.is_alphanumeric() || "._-+@~/".contains(c);
-    value.match_indices('/').find_map(|(at, _)| {
-        let (before, path) = value.split_at(at);
-        let after_option = ["-I", "-L", "-isystem", "-B"]
-            .iter()
-            .any(|option| before.ends_with(option));
-        if before.chars().next_back().is_some_and(continues) && !after_option {
-            return None;
-        }
-        let path = &path[..path.find(|c| !continues(c)).unwrap_or(path.len())];
-        (!is_below(path, OUT_DIR) && !is_below(path, package)).then_some(path)
+    let separates = |c: char| !(c.is_alphanumeric() || "._-+@~/".contains(c));
+    value.split(separates).find(|word| {
+        // After an option (`-I/x`), a file of arguments (`@/x`) or a home (`~/x`): what begins there.
+        let is_attached = word.starts_with(['-', '@', '~']);
+        let path = word
+            .find('/')
+            .filter(|at| *at == 0 || is_attached)
+            .map(|at| &word[at..]);
+        let is_ours = |path| is_below(path, OUT_DIR) || is_below(path, package);
+        path.is_some_and(|path| !is_ours(path)) || word.split('/').any(|part| part == "..")
     })
 }
 
@@ -204,7 +209,7 @@ mod tests {
              cargo:rustc-link-lib=static=ring_core\ncargo:root=/cargo/out-dir\ncargo:include={PACKAGE}/include\n\
              cargo:include=/usr/include\ncargo::metadata=version=1\n\
              cargo:rustc-env=X=/cargo/out-dir/x\n\
-             cargo:include=/cargo/out-dir/include;{PACKAGE}/include\ncargo:cflags=-I/cargo/out-dir/include -Da/b=c\ncargo::rustc-check-cfg=cfg(x)\n\
+             cargo:include=/cargo/out-dir/include;{PACKAGE}/include\ncargo:cflags=-I/cargo/out-dir/include a/b\ncargo::rustc-check-cfg=cfg(x)\n\
              cargo:warning=CFLAGS: -ffile-prefix-map=/cargo/registry/1=/cargo/registry/1\n"
         );
         let instructions = verdict(&text).unwrap();
@@ -269,6 +274,7 @@ mod tests {
             "cargo:rustc-flags=-L /",
             "cargo::rustc-env=LD_PRELOAD=/cargo/out-dir/x.so",
             "cargo:rustc-env=SEALIFT_TRUST_ROOT=x",
+            "cargo:rustc-env=XDG_CONFIG_HOME=/cargo/out-dir/c",
             "cargo:rustc-env=RUSTC_BOOTSTRAP=1",
             "cargo::error=x",
             "cargo::rerun-if-env-changed",
@@ -303,6 +309,11 @@ mod tests {
             "cargo:cflags=-I/tmp/evil",
             "cargo:cflags=-DX -isystem/tmp/evil -I/cargo/out-dir",
             "cargo:cflags=\"/tmp/evil\"",
+            "cargo:cflags=-iquote/tmp/evil",
+            "cargo:cflags=-include/tmp/evil.h",
+            "cargo:cflags=@/tmp/args",
+            "cargo:root=~/x",
+            "cargo:root=../../../tmp/x",
             "cargo:root=/cargo/out-dir/../../tmp",
         ] {
             assert!(verdict(line).is_err(), "{line}");

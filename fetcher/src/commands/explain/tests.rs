@@ -49,6 +49,7 @@ impl Machine {
             }],
             deps: vec![],
             baked: false,
+            native_libs: None,
         };
         self.store.write_output(&record).unwrap();
         json!({"name": name, "content": {"rmeta": sha256}})

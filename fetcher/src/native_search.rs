@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
@@ -44,13 +45,19 @@ pub fn shadowing(invocation: &Invocation, out_dir: &Path) -> Option<PathBuf> {
 /// by a name that the call asks for; for a program nothing but archives, and none by a name that anything in it asks for.
 /// (Whether something is asked for that no flag tells of shows when it is linked: see [`found_elsewhere`].)
 pub fn moot(invocation: &Invocation, closure: &Closure) -> BTreeSet<PathBuf> {
-    let own = invocation.native_libs.iter().map(String::as_str);
-    let of_closure = match (invocation.links(), closure.native_libs()) {
-        (true, Some(libs)) => libs,
-        (true, None) => return BTreeSet::new(),
-        (false, _) if invocation.bundles() => vec![],
-        (false, _) => return BTreeSet::new(),
+    let looks = invocation.links() || invocation.bundles();
+    if !looks || invocation.native_search.is_empty() {
+        return BTreeSet::new();
+    }
+    let of_closure = if invocation.links() {
+        closure.native_libs()
+    } else {
+        Some(vec![])
     };
+    let Some(of_closure) = of_closure else {
+        return BTreeSet::new();
+    };
+    let own = invocation.native_libs.iter().map(String::as_str);
     let asked: BTreeSet<_> = own.chain(of_closure).flat_map(file_names).collect();
     let counts = |name: OsString| {
         let name = name.to_string_lossy();
@@ -59,8 +66,10 @@ pub fn moot(invocation: &Invocation, closure: &Closure) -> BTreeSet<PathBuf> {
         is_crate || (is_shared && invocation.links()) || asked.contains(&*name)
     };
     let folders = invocation.native_search.iter().map(|search| &search.path);
+    // Files in a folder that cannot be listed may be opened by name all the same.
+    let is_hidden = |folder: &Path| fs::read_dir(folder).is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
     folders
-        .filter(|folder| !names(folder).into_iter().any(counts))
+        .filter(|folder| !is_hidden(folder) && !names(folder).into_iter().any(counts))
         .cloned()
         .collect()
 }
@@ -68,6 +77,9 @@ pub fn moot(invocation: &Invocation, closure: &Closure) -> BTreeSet<PathBuf> {
 /// A library of the system that a linked program needs, and of which one of these folders has an archive: cargo's own
 /// call may have taken that one.
 pub fn found_elsewhere(program: &Path, moot: &BTreeSet<PathBuf>) -> Option<String> {
+    if moot.is_empty() {
+        return None;
+    }
     let needed = host_program::libraries(program).unwrap_or_default();
     needed.into_iter().find(|library| {
         let stem = library.split(".so").next().unwrap_or_default();
@@ -131,6 +143,7 @@ mod tests {
     fn a_folder_without_anything_that_is_asked_for_is_moot() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
+        fs::write(root.join("no-folder"), "").unwrap();
         for file in [
             "own/libssh2.a",
             "tls/libssl.a",
@@ -145,7 +158,7 @@ mod tests {
         let found_with = |kind: &str, libs: &str, linked: &[&str]| {
             let mut args =
                 format!("--crate-name a /a/src/lib.rs --error-format=json {kind} {libs} -C metadata=1 --out-dir /t");
-            for searched in ["tls", "shared", "crates", "absent"] {
+            for searched in ["tls", "shared", "crates", "absent", "no-folder"] {
                 args += &format!(" -L native={}", root.join(searched).display());
             }
             let args: Vec<_> = args.split_whitespace().map(str::to_owned).collect();
